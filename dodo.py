@@ -1,0 +1,1 @@
+"""doit entry point."""

@@ -1,0 +1,1 @@
+"""How each family of distributions speaks.  Pure: facts and Commands."""

@@ -1,0 +1,131 @@
+"""packages.lock: exactly which packages, by hash, an image is made of.  The only thing `rootfs` bootstraps from.
+
+Text, one package a line, sorted, so that a diff between two locks reads as the list of what changed:
+
+    # packages.lock of knitter; a copy in the recipe's folder pins it
+    format 1
+    distribution debian bookworm x86_64
+    repository https://example.org/debian bookworm 2026-11-15T09:31:27Z
+    package adduser 3.134 all sha256:98a8... 116364 https://example.org/debian/pool/main/a/adduser/adduser_3.134_all.deb
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from knitter.errors import KnitterError
+
+FORMAT: Final = "1"
+_HEADER: Final = "# packages.lock of knitter; a copy in the recipe's folder pins it"
+
+
+class Package(BaseModel):
+    """One package file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    architecture: str
+    """As the distribution writes it: `amd64`, `all`."""
+    sha256: str
+    """Of the file, hexadecimal."""
+    size: int
+    """Bytes."""
+    url: str
+    """Where it was found, before `mirrors` of the settings."""
+
+
+class Repository(BaseModel):
+    """One repository at the moment of resolving."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    suite: str
+    date: datetime
+    """Of its signed Release file."""
+
+
+class Lock(BaseModel):
+    """All packages of one image."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    release: str
+    architecture: str
+    """As knitter writes it: `x86_64`, `arm64`."""
+    repositories: tuple[Repository, ...]
+    packages: tuple[Package, ...]
+    """Sorted by name."""
+
+    @property
+    def epoch(self) -> int:
+        """SOURCE_DATE_EPOCH: seconds since 1970 of the newest repository."""
+        return max(int(repository.date.timestamp()) for repository in self.repositories)
+
+    def text(self) -> str:
+        """The file; the same for equal locks."""
+        return "\n".join([_HEADER, f"format {FORMAT}", *self._lines()]) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        yield f"distribution {self.family} {self.release} {self.architecture}"
+        for one in self.repositories:
+            yield f"repository {one.url} {one.suite} {one.date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for package in sorted(self.packages, key=lambda item: (item.name, item.architecture)):
+            yield (
+                f"package {package.name} {package.version} {package.architecture} "
+                f"sha256:{package.sha256} {package.size} {package.url}"
+            )
+
+
+def parse(text: str, origin: str) -> Lock:
+    """The lock written in *text*; *origin* is named in errors.  Raises KnitterError."""
+    head: list[str] = []
+    repositories: list[Repository] = []
+    packages: list[Package] = []
+    number = 0
+    try:
+        for number, line in enumerate(text.splitlines(), 1):
+            match line.split():
+                case [] | ["#", *_]:
+                    pass
+                case ["format", version]:
+                    _check_format(version)
+                case ["distribution", family, release, architecture]:
+                    head = [family, release, architecture]
+                case ["repository", url, suite, date]:
+                    repositories.append(Repository(url=url, suite=suite, date=datetime.fromisoformat(date)))
+                case ["package", *words]:
+                    packages.append(_package(words))
+                case _:
+                    raise ValueError(f"not a line of a lock: {line!r}")
+        if not (head and repositories and packages):
+            raise ValueError("it is not whole: distribution, repository and package lines are needed")
+    except ValueError as error:
+        raise KnitterError(
+            f"{origin} is not a packages.lock", details=f"line {number}: {error}", hint="remove it and resolve anew"
+        ) from None
+    return Lock(
+        family=head[0],
+        release=head[1],
+        architecture=head[2],
+        repositories=tuple(repositories),
+        packages=tuple(packages),
+    )
+
+
+def _check_format(version: str) -> None:
+    if version != FORMAT:
+        raise ValueError(f"format {version}, but this knitter reads {FORMAT}")
+
+
+def _package(words: list[str]) -> Package:
+    name, version, architecture, digest, size, url = words
+    kind, _, sha256 = digest.partition(":")
+    if kind != "sha256" or len(sha256) != 64:
+        raise ValueError(f"not a sha256: {digest!r}")
+    return Package(name=name, version=version, architecture=architecture, sha256=sha256, size=int(size), url=url)

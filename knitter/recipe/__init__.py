@@ -1,0 +1,1 @@
+"""What is wanted.  Pure: reads recipe files, knows nothing of how they are built."""

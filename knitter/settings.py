@@ -1,0 +1,112 @@
+"""The site's settings: section [knitter] of .doit.cfg, overridden by KNITTER_* in the environment."""
+
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from knitter.errors import KnitterError
+from knitter.suggest import nearest
+from knitter.units import parse_duration
+
+Seconds = Annotated[int, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)]
+
+
+def _table(value: Any) -> Any:
+    """`a = b` lines to a dictionary: how an INI file writes one."""
+    if not isinstance(value, str):
+        return value
+    lines = [line.strip() for line in value.splitlines() if line.strip()]
+    if bad := [line for line in lines if "=" not in line]:
+        raise ValueError(f"{bad[0]!r} is not of the form: prefix = replacement")
+    return {key.strip(): text.strip() for key, _, text in (line.partition("=") for line in lines)}
+
+
+class Settings(BaseModel):
+    """Everything about the site; nothing about an image."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    cloud: Literal["lab", "aws"] = "lab"
+    """Where snapshots and AMIs go: the embedded cloud on this desk, or AWS."""
+    region: str = "us-east-1"
+    """AWS region; the lab pretends to be it."""
+    profile: str = ""
+    """Profile of ~/.aws/config.  Empty: boto3's usual order."""
+    endpoint: str = ""
+    """Another endpoint for every AWS service.  Empty: AWS's own, or the lab's."""
+    via: Literal["direct"] = "direct"
+    """How the disk becomes a snapshot: `direct` through the EBS direct APIs."""
+    build_directory: Path = Path("build")
+    """Where stages leave their files; relative to .doit.cfg."""
+    cache_directory: Path = Path("~/.cache/knitter")
+    """Packages and bootstrapped roots, shared by all recipes."""
+    mirrors: Annotated[dict[str, str], BeforeValidator(_table)] = {}
+    """URL prefix -> replacement, one per line: `https://there/debian = https://here/debian`."""
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    """Of guests.  auto: KVM if a short trial shows that it works."""
+    boot_check: bool = True
+    """Boot the disk under QEMU before anything is uploaded."""
+    refresh: Seconds = 86400
+    """How old a packages.lock may grow before it is resolved anew; a recipe's own lock never is."""
+    scratch: Literal["auto", "memory", "disk"] = "auto"
+    """Where trees are built.  auto: in memory (tmpfs) if it is plentiful."""
+    downloads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Package downloads at once."""
+    uploads: Annotated[int, Field(ge=1, le=128)] = 64
+    """Connections of one snapshot upload."""
+    upload_rate: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """Blocks of 512 KiB put each second, at most: AWS's quota per snapshot is 1,000."""
+    upload_engine: Literal["http", "boto3"] = "http"
+    """http: knitter's own signer, fast.  boto3: slower, for endpoints with unusual authentication."""
+
+
+PREFIX: Final = "KNITTER_"
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the .doit.cfg at *path*, which may be missing; paths become absolute.  Raises KnitterError."""
+    environment = os.environ if environ is None else environ
+    values = _section(path) | _from_environment(environment)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise _refused(path, values, error) from None
+    root = path.resolve().parent
+    return settings.model_copy(
+        update={
+            "build_directory": root / settings.build_directory.expanduser(),
+            "cache_directory": root / settings.cache_directory.expanduser(),
+        }
+    )
+
+
+def _section(path: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise KnitterError(f"{path} is not a settings file", details=str(error)) from None
+    return dict(parser["knitter"]) if parser.has_section("knitter") else {}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)}
+
+
+def _refused(path: Path, values: Mapping[str, str], error: ValidationError) -> KnitterError:
+    lines, hint = [], ""
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        where = f"{PREFIX}{name.upper()}" if PREFIX + name.upper() in os.environ else f"{path} [knitter]"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: there is no setting {name!r}")
+            hint = hint or nearest(name, Settings.model_fields)
+        else:
+            lines.append(f"{where}: {name} = {values.get(name)!r}: {problem['msg'].removeprefix('Value error, ')}")
+    return KnitterError(
+        "the settings cannot be used", details="\n".join(lines), hint=hint or "README.md lists them all"
+    )
