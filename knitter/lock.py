@@ -89,7 +89,7 @@ def parse(text: str, origin: str) -> Lock:
     packages: list[Package] = []
     number = 0
     try:
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.splitlines(), 1):  # noqa: B007 (the error names it)
             match line.split():
                 case [] | ["#", *_]:
                     pass
