@@ -1,19 +1,22 @@
-"""The host's tools: which package brings each, so that a missing one is an instruction, not a riddle."""
+"""The host's tools: which package brings each, so that a missing one is an instruction, not a riddle.
+
+setup.sh asks here too: `python -m knitter.machine.tools debian build` prints the packages of what this host lacks.
+"""
 
 import shutil
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from knitter.errors import KnitterError
 
+FAMILIES: Final = ("debian", "fedora")
 PACKAGES: Final[dict[str, tuple[str, str]]] = {
-    # tool: (Debian and Ubuntu package, Fedora package)
+    # tool, or a file: (Debian and Ubuntu package, Fedora package)
     "apt-cache": ("apt", "apt"),
-    "apt-ftparchive": ("apt-utils", "apt-utils"),
     "apt-get": ("apt", "apt"),
     "dpkg-deb": ("dpkg", "dpkg"),
-    "getfattr": ("attr", "attr"),
-    "gpg": ("gpg", "gnupg2"),
     "gpgv": ("gpgv", "gnupg2"),
     "mcopy": ("mtools", "mtools"),
     "mke2fs": ("e2fsprogs", "e2fsprogs"),
@@ -23,13 +26,23 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "newuidmap": ("uidmap", "shadow-utils"),
     "nsenter": ("util-linux", "util-linux"),
     "qemu-img": ("qemu-utils", "qemu-img"),
-    "qemu-system-aarch64": ("qemu-system-arm", "qemu-system-aarch64"),
     "qemu-system-x86_64": ("qemu-system-x86", "qemu-system-x86"),
     "setpriv": ("util-linux", "util-linux"),
     "sfdisk": ("fdisk", "util-linux"),
     "tar": ("tar", "tar"),
     "unshare": ("util-linux", "util-linux"),
     "zstd": ("zstd", "zstd"),
+    "/usr/share/keyrings/debian-archive-keyring.gpg": ("debian-archive-keyring", "debian-keyring"),
+}
+TEST_PACKAGES: Final[dict[str, tuple[str, str]]] = {
+    # what only the tests need
+    "apt-ftparchive": ("apt-utils", "apt-utils"),
+    "e2fsck": ("e2fsprogs", "e2fsprogs"),
+    "fsck.vfat": ("dosfstools", "dosfstools"),
+    "getfacl": ("acl", "acl"),
+    "getfattr": ("attr", "attr"),
+    "gpg": ("gpg", "gnupg2"),
+    "sshd": ("openssh-server", "openssh-server"),
 }
 
 
@@ -41,16 +54,33 @@ def require(tools: Iterable[str]) -> None:
 
 
 def find(tool: str) -> str | None:
-    """The path of *tool*; /usr/sbin is searched too, which a user's PATH may lack."""
+    """The path of *tool*; /usr/sbin is searched too, which a user's PATH may lack.  A path is looked for as it is."""
+    if tool.startswith("/"):
+        return tool if Path(tool).exists() else None
     return shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin:/usr/local/sbin")
 
 
 def missing_tools(tools: list[str]) -> KnitterError:
     """The error that says which packages bring *tools*."""
-    debian = sorted({PACKAGES.get(tool, (tool, tool))[0] for tool in tools})
-    fedora = sorted({PACKAGES.get(tool, (tool, tool))[1] for tool in tools})
+    debian, fedora = (" ".join(packages(tools, family)) for family in FAMILIES)
     return KnitterError(
         f"this host lacks {', '.join(tools)}",
-        hint=f"run ./setup.sh, or: apt install {' '.join(debian)} (Debian, Ubuntu); "
-        f"dnf install {' '.join(fedora)} (Fedora)",
+        hint=f"run ./setup.sh, or: apt install {debian} (Debian, Ubuntu); dnf install {fedora} (Fedora)",
     )
+
+
+def packages(tools: Iterable[str], family: str) -> list[str]:
+    """The packages of *family* that bring *tools*, sorted."""
+    column = FAMILIES.index(family)
+    known = PACKAGES | TEST_PACKAGES
+    return sorted({known[tool][column] if tool in known else tool for tool in tools})
+
+
+def main(family: str, group: str) -> None:
+    """Print the packages that this host lacks.  family: debian or fedora; group: build, or dev (build and tests)."""
+    wanted = [*PACKAGES, *(TEST_PACKAGES if group == "dev" else {})]
+    print(*packages((tool for tool in wanted if not find(tool)), family))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
