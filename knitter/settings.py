@@ -74,7 +74,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise _refused(path, values, error) from None
+        raise _refused(path, values, environment, error) from None
     root = path.resolve().parent
     return settings.model_copy(
         update={
@@ -97,11 +97,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)}
 
 
-def _refused(path: Path, values: Mapping[str, str], error: ValidationError) -> KnitterError:
+def _refused(path: Path, values: Mapping[str, str], environ: Mapping[str, str], error: ValidationError) -> KnitterError:
     lines, hint = [], ""
     for problem in error.errors():
         name = str(problem["loc"][0])
-        where = f"{PREFIX}{name.upper()}" if PREFIX + name.upper() in os.environ else f"{path} [knitter]"
+        where = f"{PREFIX}{name.upper()}" if PREFIX + name.upper() in environ else f"{path} [knitter]"
         if problem["type"] == "extra_forbidden":
             lines.append(f"{where}: there is no setting {name!r}")
             hint = hint or nearest(name, Settings.model_fields)
