@@ -5,7 +5,6 @@ calls it (doit, a test, a REPL) may forget all it knew.
 """
 
 import fcntl
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pydantic import BaseModel, JsonValue
 from knitter import receipt
 from knitter.aws.session import Cloud
 from knitter.errors import KnitterError
+from knitter.machine.scratch import discard
 from knitter.progress import say
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe
@@ -137,6 +137,17 @@ class Stage(ABC):
         except Exception:  # noqa: BLE001 an exception in doit's uptodate ends the whole run with a traceback
             return False
 
+    def why_stale(self, build: Build) -> str:
+        """Why `ensure` would do something, as far as can be told without asking a cloud; "" if it would not."""
+        try:
+            inputs = self.inputs(build)
+        except KnitterError as error:
+            return error.brief
+        left = receipt.read(self.receipt_path(build))
+        if left and left.key == self._key(build) and (self.in_cloud or self.alive(build, left)):
+            return ""
+        return _reason(left, self._key(build), inputs)
+
     def clean(self, build: Build) -> None:
         """Remove the local files of this stage.  Touches nothing in a cloud."""
         left = receipt.read(self.receipt_path(build))
@@ -220,14 +231,14 @@ def _workspace(stage: Stage, build: Build, key: str, left: Receipt | None) -> It
     """A clean temporary directory; what a killed run left in it is removed first."""
     directory = build.directory / f".{stage.name}"
     log = stage.log_path(build)
-    shutil.rmtree(directory, ignore_errors=True)
+    discard(directory)
     directory.mkdir(parents=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
     try:
         yield Work(key, directory, log, left)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        discard(directory)
 
 
 def _size(path: Path) -> int:

@@ -152,6 +152,15 @@ def test_without_the_earlier_stage_the_error_says_what_to_run(tmp_path: Path) ->
     assert not Greeting().is_current(a_build(tmp_path))
 
 
+def test_why_it_is_stale_can_be_asked_without_doing_it(tmp_path: Path) -> None:
+    stage = Host()
+    assert stage.why_stale(a_build(tmp_path)) == "never made"
+    assert Greeting().why_stale(a_build(tmp_path)) == "toy has no host yet"
+    ensure(stage, a_build(tmp_path))
+    assert stage.why_stale(a_build(tmp_path)) == ""
+    assert stage.why_stale(a_build(tmp_path, "two")) == "system.hostname changed"
+
+
 def test_two_at_once_make_it_once(tmp_path: Path) -> None:
     stage = Host()
     threads = [threading.Thread(target=ensure, args=(stage, a_build(tmp_path))) for _ in range(8)]
