@@ -2,10 +2,19 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+_LISTED: Final = 20
+
+
+def closest(found: str, allowed: Iterable[str]) -> str:
+    """`did you mean ...?` if something in *allowed* is near to *found*, else nothing."""
+    close = difflib.get_close_matches(found, sorted(allowed), n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def nearest(found: str, allowed: Iterable[str]) -> str:
     """`did you mean ...?` if something in *allowed* is near to *found*, else the list of what is allowed."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(found, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(names)}"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return closest(found, names) or f"allowed: {', '.join(names[:_LISTED])}{more}"

@@ -1,61 +1,130 @@
 """The disk section: partitions and what is in them."""
 
-from typing import Annotated, Literal
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from knitter.recipe.base import Section, Size
+from knitter.recipe.base import Form, ImagePath, Problem, Section, Size, SizeOrRest, at_least, twice
+from knitter.units import GIB, KIB, MIB, TIB, format_size
+
+SMALLEST: Final = GIB
+"""EBS has no smaller volume."""
+LARGEST: Final = 16 * TIB
+
+_MSDOS_LARGEST: Final = 2 * TIB
+_MSDOS_PARTITIONS: Final = 4
+_RESERVED: Final = 2 * MIB
+"""One MiB before the first partition, and one after the last for GPT's second copy."""
+_LABEL_LENGTHS: Final = {"ext4": 16, "vfat": 11}
+_NOT_MOUNT_POINTS: Final = ("/dev", "/etc", "/proc", "/run", "/sys")
+
+_Options = Annotated[str, Form(r"[^\s,]+(,[^\s,]+)*", "mount options parted by commas, without space")]
 
 
 class _Partition(Section):
-    size: Size | Literal["rest"]
+    """What all partitions have."""
+
+    smallest: ClassVar[int]
+    why: ClassVar[str]
+
+    size: SizeOrRest
     """Such as `64MiB`, or `rest` for all that is left; one partition at most."""
+
+    def _problems(self) -> Iterator[Problem]:
+        if isinstance(self.size, int) and self.size < self.smallest:
+            yield Problem(("size",), at_least(self.smallest, self.why))
 
 
 class BiosBoot(_Partition):
     """Where GRUB's core image lives on a GPT disk that boots through BIOS."""
 
+    smallest = 32 * KIB
+    why = "GRUB's core image lies in it"
+
     kind: Literal["bios-boot"]
-    size: Size | Literal["rest"] = 1024 * 1024
+    """bios-boot."""
+    size: SizeOrRest = MIB
+    """Such as `1MiB`."""
 
 
 class Esp(_Partition):
     """The EFI system partition, vfat."""
 
+    smallest = 33 * MIB
+    why = "FAT32, which every UEFI firmware reads, has no fewer than 65,525 clusters"
+
     kind: Literal["esp"]
-    size: Size | Literal["rest"] = 64 * 1024 * 1024
-    mount: str = "/boot/efi"
+    """esp."""
+    size: SizeOrRest = 64 * MIB
+    """Such as `64MiB`."""
+    mount: ImagePath = "/boot/efi"
     """Where the running system mounts it."""
-    options: str = "umask=0077"
+    options: _Options = "umask=0077"
     """Mount options."""
 
 
 class Swap(_Partition):
     """Swap space."""
 
+    smallest = MIB
+    why = "less is no use as swap"
+
     kind: Literal["swap"]
+    """swap."""
 
 
 class Filesystem(_Partition):
     """A partition with a file system: the root, or data."""
 
+    smallest = 8 * MIB
+    why = "ext4 needs room for its journal"
+
     kind: Literal["filesystem"] = "filesystem"
+    """filesystem, which may be left out."""
     filesystem: Literal["ext4", "vfat"] = "ext4"
-    mount: str
+    """Of the root: ext4."""
+    mount: ImagePath
     """Absolute path; `/` is the root and must be there once."""
-    options: str = "defaults"
+    options: _Options = "defaults"
     """Mount options."""
-    label: str = ""
-    """File system label; none by default."""
+    label: Annotated[str, Form(r"[A-Za-z0-9_.-]*", "a label of letters, digits, _, . and -")] = ""
+    """File system label; none by default.  At most 16 characters for ext4, 11 for vfat."""
+
+    def _problems(self) -> Iterator[Problem]:
+        is_root = self.mount == "/"
+        if is_root and isinstance(self.size, int) and self.size < ROOT_SMALLEST:
+            yield Problem(("size",), at_least(ROOT_SMALLEST, "less holds no system"))
+        else:
+            yield from super()._problems()
+        if is_root and self.filesystem != "ext4":
+            yield Problem(("filesystem",), "the root is ext4")
+        if len(self.label) > (most := _LABEL_LENGTHS[self.filesystem]):
+            yield Problem(("label",), f"at most {most} characters for {self.filesystem}")
+        if self.mount in _NOT_MOUNT_POINTS:
+            yield Problem(("mount",), f"the system needs {self.mount} before it mounts anything")
 
 
-Partition = Annotated[BiosBoot | Esp | Swap | Filesystem, Field(discriminator="kind")]
+ROOT_SMALLEST: Final = 256 * MIB
+
+Partition = Annotated[
+    Annotated[BiosBoot | Esp | Swap | Filesystem, Field(discriminator="kind")],
+    BeforeValidator(lambda value: {"kind": "filesystem"} | value if isinstance(value, dict) else value),
+]
+
+
+def check_volume(size: int) -> str:
+    """What forbids a volume of *size* bytes; empty if nothing does."""
+    if not SMALLEST <= size <= LARGEST:
+        return f"{format_size(SMALLEST)} to {format_size(LARGEST)}"
+    return "whole GiB: an EBS volume has no other sizes" if size % GIB else ""
 
 
 class Disk(Section):
-    """How the disk is cut."""
+    """How the disk is cut.  Read by `disk`."""
 
-    size: Size = 8 * 1024**3
+    size: Size = 8 * GIB
     """Whole disk, in whole GiB: an EBS volume has no other sizes."""
     label: Literal["gpt", "msdos"] = "gpt"
     """Partition table."""
@@ -64,4 +133,65 @@ class Disk(Section):
         Esp(kind="esp"),
         Filesystem(size="rest", mount="/"),
     )
-    """In the order they lie on the disk."""
+    """In the order they lie on the disk; the last one can grow with the volume, so put the root there.
+    Default: 1MiB bios-boot, 64MiB esp, and the rest for an ext4 root."""
+
+    def _problems(self) -> Iterator[Problem]:
+        if reason := check_volume(self.size):
+            yield Problem(("size",), reason)
+        yield from self._roles()
+        yield from self._fit()
+        if self.label == "msdos":
+            yield from self._msdos()
+
+    def _roles(self) -> Iterator[Problem]:
+        """One root, at most one of some kinds, no mount point twice."""
+        mounts = tuple(getattr(partition, "mount", "") for partition in self.partitions)
+        kinds = Counter(partition.kind for partition in self.partitions)
+        roots = [index for index, mount in enumerate(mounts) if mount == "/"]
+        if not roots:
+            yield Problem(("partitions",), 'there is no root: one partition must have mount = "/"')
+        for index in roots[1:]:
+            yield Problem(("partitions", index, "mount"), f"a second root; the first is disk.partitions[{roots[0]}]")
+        yield from twice(("partitions",), tuple(mount if mount != "/" else "" for mount in mounts), "mount")
+        for kind in ("bios-boot", "esp"):
+            if kinds[kind] > 1:
+                yield Problem(("partitions",), f"{kinds[kind]} partitions are of kind {kind}; one is allowed")
+
+    def _fit(self) -> Iterator[Problem]:
+        """Whether all of it fits, each partition rounded up to a MiB: that is where the next one begins."""
+        rest = [index for index, partition in enumerate(self.partitions) if partition.size == "rest"]
+        for index in rest[1:]:
+            yield Problem(("partitions", index, "size"), f"disk.partitions[{rest[0]}] takes the rest already")
+        sizes = [-(-partition.size // MIB) * MIB for partition in self.partitions if isinstance(partition.size, int)]
+        left = self.size - _RESERVED - sum(sizes)
+        if left < 0:
+            room = format_size(self.size - _RESERVED)
+            yield Problem(
+                ("partitions",), f"they need {format_size(sum(sizes))}; a disk of {format_size(self.size)} has {room}"
+            )
+        elif rest and left < (least := _least(self.partitions[rest[0]])):
+            yield Problem(
+                ("partitions", rest[0], "size"), f"{format_size(left)} is left, and it needs {format_size(least)}"
+            )
+
+    def _msdos(self) -> Iterator[Problem]:
+        if len(self.partitions) > _MSDOS_PARTITIONS:
+            yield Problem(
+                ("partitions",), f'{len(self.partitions)} partitions; label = "msdos" has room for {_MSDOS_PARTITIONS}'
+            )
+        if self.size > _MSDOS_LARGEST:
+            yield Problem(
+                ("size",), f'label = "msdos" reaches no further than {format_size(_MSDOS_LARGEST)}; use "gpt"'
+            )
+        for index, partition in enumerate(self.partitions):
+            if partition.kind == "bios-boot":
+                yield Problem(
+                    ("partitions", index),
+                    'label = "msdos" has no BIOS boot partition: GRUB\'s core image lies before the first partition',
+                )
+
+
+def _least(partition: Any) -> int:
+    is_root = isinstance(partition, Filesystem) and partition.mount == "/"
+    return ROOT_SMALLEST if is_root else partition.smallest
