@@ -1,20 +1,23 @@
 """This host: commands in sessions of their own, killed as a group, and not outliving knitter."""
 
 import os
+import select
 import signal
 import subprocess
 import threading
-import time
-from collections import deque
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
+from knitter import interrupt
 from knitter.command import Command
 from knitter.errors import CommandError
 from knitter.machine import Output, tools
+from knitter.machine.journal import Journal
 
-TAIL_LINES: Final = 20
+GRACE: Final = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
 _PATH_SUFFIX: Final = ":/usr/local/sbin:/usr/sbin:/sbin"
 """mke2fs and the like live here; a user's PATH on Debian has none of it."""
 
@@ -25,12 +28,12 @@ _guard = threading.Lock()
 class Running:
     """A process in the background.  Killed by the kernel if the thread that started it ends."""
 
-    def __init__(self, command: Command, process: subprocess.Popen[bytes], machine: str, log: Path | None) -> None:
-        self.command = command
+    def __init__(self, process: subprocess.Popen[bytes], journal: Journal) -> None:
         self.process = process
-        self._machine = machine
-        self._log = log
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._journal = journal
+        self._ended = os.pidfd_open(process.pid)
+        weakref.finalize(self, os.close, self._ended)
+        self._stopping = threading.Lock()
         self._pumps: list[threading.Thread] = []
         with _guard:
             _running.add(self)
@@ -43,43 +46,38 @@ class Running:
     @property
     def code(self) -> int | None:
         """Exit code; None while it runs."""
-        return self.process.poll()
+        return self.wait() if _readable(self._ended, 0) else None
 
     @property
     def tail(self) -> str:
         """The last lines of stderr."""
-        return "\n".join(self._tail)
+        return self._journal.tail
 
     def wait(self, timeout: float | None = None) -> int:
-        """Exit code, once it has ended.  Raises TimeoutError."""
-        try:
-            code = self.process.wait(timeout)
-        except subprocess.TimeoutExpired as late:
-            raise TimeoutError from late
+        """Exit code, once it has ended; what it left running in its session is killed.  Raises TimeoutError."""
+        if not _readable(self._ended, timeout):
+            raise TimeoutError
+        self.stop()
         for pump in self._pumps:
             pump.join()
-        self._forget()
-        return code
+        return self.process.returncode
 
     def stop(self) -> None:
-        """End the process and everything in its session.  Safe to repeat."""
-        if self.process.poll() is None:
-            _kill_group(self.process.pid)
-            self.process.wait()
-        self._forget()
+        """End the process and everything in its session.  Safe to repeat and from any thread."""
+        with self._stopping:
+            if self.process.returncode is None:
+                _kill_group(self.process.pid, self._ended)
+                self.process.wait()
+        with _guard:
+            _running.discard(self)
+
+    def end(self, *, check: bool) -> None:
+        """Write down how it ended.  Raises CommandError if that is a failure and *check*."""
+        self._journal.end(self.process.returncode, check=check)
 
     def failure(self, reason: str) -> CommandError:
         """The error of this command."""
-        log = f"\nlog: {self._log}" if self._log else ""
-        return CommandError(
-            f"{self.command.argv[0]} {reason} on {self._machine}",
-            code=self.process.returncode or 0,
-            details=f"$ {self.command}\n{self.command.redact(self.tail)}{log}",
-        )
-
-    def _forget(self) -> None:
-        with _guard:
-            _running.discard(self)
+        return self._journal.failure(reason, self.process.returncode or 0)
 
     def first_line(self) -> str:
         """The first line of stdout of a process that was started with a pipe there; "" if it ended without one."""
@@ -91,21 +89,6 @@ class Running:
         thread = threading.Thread(target=target, daemon=True)
         self._pumps.append(thread)
         thread.start()
-
-    def read_stderr(self, stream: IO[bytes], on_line: Callable[[str], None] | None) -> None:
-        """Copy *stream* to the log, the tail and *on_line*, line by line."""
-        log = self._log.open("ab") if self._log else None
-        with stream:
-            for raw in stream:
-                if log:
-                    log.write(raw)
-                    log.flush()
-                line = raw.decode(errors="replace").rstrip("\n")
-                self._tail.append(line)
-                if on_line:
-                    on_line(line)
-        if log:
-            log.close()
 
 
 class Local:
@@ -123,14 +106,14 @@ class Local:
         on_line: Callable[[str], None] | None = None,
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.DEVNULL,
+        keep: tuple[int, ...] = (),
     ) -> Running:
-        """Start *command* in the background; see `run` for log and on_line."""
-        if log:
-            _note(log, f"$ {command}")
-        running = Running(command, self._spawn(command, stdin, stdout), self.name, log)
+        """Start *command* in the background; see `run` for log and on_line.  It keeps the descriptors *keep* open."""
+        journal = Journal(command, self.name, log)
+        running = Running(self._spawn(command, stdin, stdout, keep), journal)
         stderr = running.process.stderr
         if stderr is not None:
-            running.pump(lambda: running.read_stderr(stderr, on_line))
+            running.pump(lambda: _copy(stderr, journal, on_line))
         return running
 
     def run(
@@ -151,23 +134,28 @@ class Local:
             code = running.wait(timeout)
         except TimeoutError:
             running.stop()
-            raise running.failure(f"did not end within {timeout:.0f} s") from None
+            raise running.failure(f"did not end within {timeout:g} s") from None
         finally:
             running.stop()
-        if log:
-            _note(log, f"[exit code {code}]")
-        if check and code:
-            raise running.failure(f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}")
+        interrupt.check()  # what the way out killed has not failed
+        running.end(check=check)
         return Output(code, b"".join(chunks), running.tail)
 
-    def _spawn(self, command: Command, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: Command, stdin: int, stdout: int, keep: tuple[int, ...]) -> subprocess.Popen[bytes]:
         if not self._enter:
             tools.require(["setpriv", command.argv[0]])
         argv = ["setpriv", "--pdeathsig", "KILL", "--", *self._enter, *command.argv]
         env = {**os.environ, "LC_ALL": "C.UTF-8", **command.env}
         env["PATH"] = env.get("PATH", "/usr/bin:/bin") + _PATH_SUFFIX
         return subprocess.Popen(
-            argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, cwd=command.cwd, start_new_session=True
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=env,
+            cwd=command.cwd,
+            start_new_session=True,
+            pass_fds=keep,
         )
 
 
@@ -202,27 +190,21 @@ def _drain(stream: IO[bytes]) -> bytes:
         return stream.read()
 
 
-def _note(log: Path, line: str) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        file.write(line + "\n")
+def _copy(stderr: IO[bytes], journal: Journal, on_line: Callable[[str], None] | None) -> None:
+    with stderr:
+        journal.read(stderr, on_line)
 
 
-def _kill_group(pid: int) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(pid, number)
-        except ProcessLookupError:
-            return
-        if number == signal.SIGTERM and _gone(pid):
-            return
+def _kill_group(pid: int, ended: int) -> None:
+    """Kill the process group of the child *pid*, which is not reaped yet, so its number is still its own."""
+    if not _readable(ended, 0):
+        os.killpg(pid, signal.SIGTERM)
+        _readable(ended, GRACE)
+    os.killpg(pid, signal.SIGKILL)
 
 
-def _gone(pid: int, seconds: float = 2.0) -> bool:
-    """Whether the child *pid* ended within *seconds*; does not reap it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return True
-        time.sleep(0.02)
-    return False
+def _readable(descriptor: int, timeout: float | None) -> bool:
+    """Whether *descriptor* became readable within *timeout* seconds: of a pidfd, whether the process ended."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))

@@ -32,7 +32,13 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "tar": ("tar", "tar"),
     "unshare": ("util-linux", "util-linux"),
     "zstd": ("zstd", "zstd"),
+    "/usr/share/OVMF": ("ovmf", "edk2-ovmf"),
     "/usr/share/keyrings/debian-archive-keyring.gpg": ("debian-archive-keyring", "debian-keyring"),
+}
+ARM64_PACKAGES: Final[dict[str, tuple[str, str]]] = {
+    # what only recipes of another architecture need: setup.sh leaves them alone
+    "qemu-system-aarch64": ("qemu-system-arm", "qemu-system-aarch64"),
+    "/usr/share/AAVMF": ("qemu-efi-aarch64", "edk2-aarch64"),
 }
 TEST_PACKAGES: Final[dict[str, tuple[str, str]]] = {
     # what only the tests need
@@ -72,7 +78,7 @@ def missing_tools(tools: list[str]) -> KnitterError:
 def packages(tools: Iterable[str], family: str) -> list[str]:
     """The packages of *family* that bring *tools*, sorted."""
     column = FAMILIES.index(family)
-    known = PACKAGES | TEST_PACKAGES
+    known = PACKAGES | ARM64_PACKAGES | TEST_PACKAGES
     return sorted({known[tool][column] if tool in known else tool for tool in tools})
 
 
