@@ -67,6 +67,10 @@ class Lock(BaseModel):
         """SOURCE_DATE_EPOCH: seconds since 1970 of the newest repository."""
         return max(int(repository.date.timestamp()) for repository in self.repositories)
 
+    def same_packages(self, other: "Lock") -> bool:
+        """Whether both speak of the same files from the same repositories, whatever the dates of these."""
+        return _undated(self) == _undated(other)
+
     def text(self) -> str:
         """The file; the same for equal locks."""
         return "\n".join([_HEADER, f"format {FORMAT}", *self._lines()]) + "\n"
@@ -116,6 +120,11 @@ def parse(text: str, origin: str) -> Lock:
         repositories=tuple(repositories),
         packages=tuple(packages),
     )
+
+
+def _undated(lock: Lock) -> list[str]:
+    lines = lock.text().splitlines()
+    return [line.rpartition(" ")[0] if line.startswith("repository ") else line for line in lines]
 
 
 def _check_format(version: str) -> None:

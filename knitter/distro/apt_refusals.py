@@ -1,0 +1,85 @@
+"""What apt says when it refuses, in the user's words.  Pure."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from knitter.errors import KnitterError
+
+_KEYRING: Final = "the keyring must hold the repository's key: set packages.keyring in the recipe, or update the host's"
+_TAMPERED: Final = (
+    "the mirror is broken, behind, or tampered with: nothing of it is used; try again, or use another mirror"
+)
+
+_UNREACHABLE: Final = (
+    r"Could not connect|Could not resolve|Temporary failure|Unable to connect|timed out|Connection failed|"
+    r"[Pp]roxy|[Cc]ertificate|TLS|  5\d\d  "
+)
+
+# What apt prints, what it means, what to do.  The first that is found counts, so causes come before consequences.
+_UPDATE: Final[tuple[tuple[str, str, str], ...]] = (
+    (r"NO_PUBKEY (\w+)", "is signed with key {}, which the keyring does not have", _KEYRING),
+    (r"EXPKEYSIG (\w+)", "is signed with key {}, which has expired", _KEYRING),
+    (r"REVKEYSIG (\w+)", "is signed with key {}, which was revoked", _KEYRING),
+    (r"BADSIG (\w+)", "has a bad signature: its Release file is not what the owner of key {} signed", _TAMPERED),
+    (r"NOSPLIT|NODATA", "has a Release file that is not whole", "does the network ask for a login, or need a proxy?"),
+    (r"is expired \((invalid since [^)]*)\)", "has an expired Release file ({})", "its mirror is behind: use another"),
+    (r"is not valid yet \((invalid for [^)]*)\)", "has a Release file from the future ({})", "check this host's clock"),
+    (r"Hash Sum mismatch|unexpected size", "has an index that is not what its signed Release file says", _TAMPERED),
+    (r"signatures? (?:were|was) invalid", "has a bad signature", _TAMPERED),
+    (
+        _UNREACHABLE,
+        "cannot be reached",
+        "check the network, http_proxy and https_proxy, or set mirrors in .doit.cfg",
+    ),
+    (r"does not have a Release file", "is not there", "check release and repositories in the recipe"),
+    (r"is not signed", "is not signed", "knitter uses signed repositories only"),
+)
+_SHOWN: Final = re.compile(r"^(?:[EW]|Err)[:\d]")
+
+
+def refused_update(lines: Sequence[str]) -> KnitterError:
+    """The error of `apt-get update` that printed *lines* on stderr."""
+    text = "\n".join(lines)
+    details = "\n".join(dict.fromkeys(line for line in lines if _SHOWN.match(line)))
+    for pattern, meaning, hint in _UPDATE:
+        for line in lines:
+            if match := re.search(pattern, line):
+                what = meaning.format(*match.groups())
+                return KnitterError(f"the repository {_repository(line, text)} {what}", details=details, hint=hint)
+    return KnitterError("apt cannot read the repositories", details=details or text)
+
+
+def refused_resolve(stdout: str, stderr: str, names: Iterable[str]) -> KnitterError:
+    """The error of `apt-get install`.  names: of all packages there are."""
+    details = "\n".join([*_unmet(stdout), *(line for line in stderr.splitlines() if line.startswith("E:"))])
+    if unknown := re.findall(r"Unable to locate package (\S+)", stderr):
+        return KnitterError(
+            f"no repository has {', '.join(unknown)}", details=details, hint=_nearest(unknown[0], names)
+        )
+    return KnitterError(
+        "the packages cannot be installed together", details=details, hint="change packages.install or packages.remove"
+    )
+
+
+def _repository(line: str, text: str) -> str:
+    found = re.search(r"\w+://[^\s']+(?: \S+)?(?= (?:InRelease|Release))", line) or re.search(r"\w+://[^\s']+", line)
+    found = found or re.search(r"\w+://[^\s']+", text)
+    return found[0] if found else ""
+
+
+def _unmet(stdout: str) -> list[str]:
+    """The explanation: from `unmet dependencies` or `is a virtual package` on."""
+    lines = stdout.splitlines()
+    starts = [
+        n for n, line in enumerate(lines) if re.search(r"unmet dependencies|virtual package|is not available", line)
+    ]
+    return [line for line in lines[starts[0] :] if line] if starts else []
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """The existing name most like *name*.  Only those of like length are compared: there are 60,000."""
+    near = [one for one in names if one[:1] == name[:1] and abs(len(one) - len(name)) <= 3]
+    close = difflib.get_close_matches(name, near, n=3, cutoff=0.75)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else "check the name, release and repositories"

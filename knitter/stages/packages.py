@@ -1,0 +1,153 @@
+"""Stage `packages`: resolve, fetch and verify.  The only stage that uses the distribution's network.
+
+recipe.packages --apt--> packages.lock --fetch--> cache
+recipes/<name>/packages.lock (a pin) ------^
+"""
+
+import hashlib
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from knitter import lock
+from knitter.cache import Cache
+from knitter.distro import debian
+from knitter.errors import KnitterError
+from knitter.fetch import Download, NotOnMirrorError, fetch
+from knitter.lock import Lock
+from knitter.receipt import Receipt
+from knitter.recipe.model import Recipe
+from knitter.resolve import resolve
+from knitter.stages.stage import Build, Made, Stage, Work, section
+
+OUTPUT: Final = "packages.lock"
+
+
+class Packages(Stage):
+    """Turns names of packages into hashes of files, and brings the files."""
+
+    name = "packages"
+    revision = 1
+    does = "resolve, fetch and verify packages"
+
+    def sections(self, build: Build) -> dict[str, JsonValue]:
+        """The section, and the files of the recipe's folder that it speaks of."""
+        recipe = build.recipe
+        inputs = section("packages", recipe.packages)
+        if (keyring := recipe.directory / recipe.packages.keyring).is_file():
+            inputs["packages.keyring"] = hashlib.sha256(keyring.read_bytes()).hexdigest()
+        if (pin := _pin(recipe)).is_file():
+            inputs[OUTPUT] = pin.read_text()
+        return inputs
+
+    def alive(self, build: Build, left: Receipt) -> bool:
+        """Whether the lock is there, young enough unless pinned, and the cache holds its packages."""
+        if not super().alive(build, left) or not (_pin(build.recipe).is_file() or self._is_young(build)):
+            return False
+        cache = Cache(build.settings.cache_directory)
+        return all(cache.find(one.sha256, one.size) for one in self.lock(build).packages)
+
+    def lock(self, build: Build) -> Lock:
+        """What was resolved, for the next stages.  Raises KnitterError."""
+        path = self.folder(build) / OUTPUT
+        try:
+            return lock.parse(path.read_text(), str(path))
+        except OSError as error:
+            raise KnitterError(f"cannot read {path}", details=str(error), hint="doit packages makes it") from None
+
+    def make(self, build: Build, work: Work) -> Made:
+        """Write packages.lock and fill the cache."""
+        output = work.directory / OUTPUT
+        if (pin := _pin(build.recipe)).is_file():
+            _bring_pinned(build, pin)
+            shutil.copyfile(pin, output)
+        elif self._is_whole(build, work) and self._is_young(build) and _still_there(build, self.lock(build)):
+            shutil.copy2(self.folder(build) / OUTPUT, output)  # with its time: it was not resolved anew
+        else:
+            output.write_text(self._resolved(build, work))
+        return _made(output)
+
+    def _resolved(self, build: Build, work: Work) -> str:
+        """The text of a new lock; the old one's if no package changed, so that nothing after runs again."""
+        new = _resolve(build, work)
+        _bring(build, new)
+        with suppress(KnitterError):
+            old = self.lock(build)
+            if old.same_packages(new):
+                return (self.folder(build) / OUTPUT).read_text()
+        return new.text()
+
+    def _is_young(self, build: Build) -> bool:
+        age = time.time() - (self.folder(build) / OUTPUT).stat().st_mtime
+        return age < build.settings.refresh
+
+    def _is_whole(self, build: Build, work: Work) -> bool:
+        """Whether the lock of the build folder is what this very key left."""
+        path, left = self.folder(build) / OUTPUT, work.previous
+        return left is not None and left.key == work.key and path.is_file() and _digest(path.read_text()) == left.digest
+
+
+def _made(output: Path) -> Made:
+    text = output.read_text()
+    read = lock.parse(text, OUTPUT)
+    facts: dict[str, JsonValue] = {
+        "packages": len(read.packages),
+        "bytes": sum(package.size for package in read.packages),
+        "released": {f"{one.url} {one.suite}": one.date.isoformat() for one in read.repositories},
+    }
+    return Made(digest=_digest(text), outputs=(OUTPUT,), facts=facts)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pin(recipe: Recipe) -> Path:
+    return recipe.directory / OUTPUT
+
+
+def _bring(build: Build, wanted: Lock) -> None:
+    downloads = [Download(one.name, one.url, one.sha256, one.size) for one in wanted.packages]
+    cache = Cache(build.settings.cache_directory)
+    fetch(downloads, cache, parallel=build.settings.downloads, mirrors=build.settings.mirrors)
+
+
+def _still_there(build: Build, wanted: Lock) -> bool:
+    """Fetch what the cache lacks; False if the archive has moved on since the lock was written."""
+    try:
+        _bring(build, wanted)
+    except NotOnMirrorError:
+        return False
+    return True
+
+
+def _bring_pinned(build: Build, pin: Path) -> None:
+    renew = f"to renew it: remove {pin}, run doit packages:{build.recipe.name}, and copy packages.lock back from build/"
+    pinned = lock.parse(pin.read_text(), str(pin))
+    wanted = build.recipe.packages
+    asked, found = (
+        (wanted.family, wanted.release, wanted.architecture),
+        (pinned.family, pinned.release, pinned.architecture),
+    )
+    if asked != found:
+        raise KnitterError(f"{pin} is for {' '.join(found)}, the recipe for {' '.join(asked)}", hint=renew)
+    names = {package.name for package in pinned.packages}
+    if missing := [name for name in wanted.install if name not in names]:
+        raise KnitterError(f"{pin} lacks what the recipe installs: {', '.join(missing)}", hint=renew)
+    if excess := [name for name in wanted.remove if name in names]:
+        raise KnitterError(f"{pin} has what the recipe removes: {', '.join(excess)}", hint=renew)
+    try:
+        _bring(build, pinned)
+    except NotOnMirrorError as error:
+        hint = f"set mirrors in .doit.cfg to an archive that keeps old packages, fill the cache, or {renew}"
+        raise KnitterError(f"{error.brief}, which {pin} pins", details=error.details, hint=hint) from None
+
+
+def _resolve(build: Build, work: Work) -> Lock:
+    wanted, mirrors = build.recipe.packages, build.settings.mirrors
+    keyring = build.recipe.directory / wanted.keyring if wanted.keyring else debian.host_keyring(wanted.release)
+    return resolve(wanted, keyring=keyring, mirrors=mirrors, directory=work.directory / "apt", log=work.log)
