@@ -41,7 +41,7 @@ class Transport:
     """Connections that are kept and shared by threads."""
 
     def __init__(self, connections: int) -> None:
-        import urllib3
+        import urllib3  # noqa: PLC0415 slow to import
 
         options: Any = {
             "maxsize": connections,
@@ -96,7 +96,7 @@ def _chunks(response: "urllib3.BaseHTTPResponse") -> Iterator[bytes]:
 
 @contextmanager
 def _transient() -> Iterator[None]:
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415 slow to import
 
     try:
         yield
@@ -116,7 +116,7 @@ def _open_file(url: str, start: int) -> Iterator[Answer]:
 
 
 def _proxy(url: str, options: Any) -> "urllib3.ProxyManager":
-    import urllib3
+    import urllib3  # noqa: PLC0415 slow to import
 
     parts = urlsplit(url if "://" in url else f"http://{url}")
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
