@@ -28,8 +28,20 @@ exec cat
 """
 
 
+class Namespace(Local):
+    """This host, as root of the namespace that the process *holder* keeps."""
+
+    def __init__(self, holder: int) -> None:
+        super().__init__(name="this host (private namespace)", enter=_enter(holder))
+        self._holder = holder
+
+    def outside(self, path: Path) -> Path:
+        """Where knitter itself opens what is *path* inside: its own view lacks what is mounted there."""
+        return Path(f"/proc/{self._holder}/root", path.relative_to("/"))
+
+
 @contextmanager
-def lease(scratch: Path, *, memory: int, log: Path | None = None) -> Iterator[Local]:
+def lease(scratch: Path, *, memory: int, log: Path | None = None) -> Iterator[Namespace]:
     """A machine where commands run as root, until the block ends.
 
     scratch: an existing directory; inside, an empty tmpfs of at most *memory* bytes covers it (0: none).
@@ -45,7 +57,7 @@ def lease(scratch: Path, *, memory: int, log: Path | None = None) -> Iterator[Lo
     try:
         if holder.first_line() != "ready":
             raise _refused(holder)
-        yield Local(name="this host (private namespace)", enter=_enter(holder.pid))
+        yield Namespace(holder.pid)
     finally:
         _release(holder)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from knitter.command import command
-from knitter.machine.local import Local
-from knitter.machine.namespace import lease
-from knitter.units import GIB, KIB
+from knitter.errors import KnitterError
+from knitter.machine.namespace import Namespace, lease
+from knitter.units import GIB, KIB, human_size
 
 Choice = Literal["auto", "memory", "disk"]
 
@@ -23,17 +23,20 @@ _UNLIMITED: Final = 1 << 62
 
 
 @contextmanager
-def scratch(choice: Choice, directory: Path, *, need: int, log: Path | None = None) -> Iterator[tuple[Local, Path]]:
+def scratch(choice: Choice, directory: Path, *, need: int, log: Path | None = None) -> Iterator[tuple[Namespace, Path]]:
     """A private machine with root, and an empty place in it: `directory/scratch`, gone when the block ends.
 
     choice: the site's `scratch` setting.
     need: bytes the place will hold at most; half as much again is allowed.
-    Only commands of the machine see what is in memory, not knitter itself.  Raises KnitterError as `lease` does.
+    Commands of the machine see the place as it is; knitter itself, by `machine.outside`.
+    Raises KnitterError as `lease` does, or if the disk has too little room.
     """
     place = directory / "scratch"
     place.mkdir(parents=True, exist_ok=True)
     room = need + need // 2
     in_memory = choice == "memory" or (choice == "auto" and memory_available() > room + RESERVE)
+    if not in_memory:
+        require_space(place, room)
     with lease(place, memory=room if in_memory else 0, log=log) as machine:
         try:
             yield machine, place
@@ -41,6 +44,17 @@ def scratch(choice: Choice, directory: Path, *, need: int, log: Path | None = No
             if not in_memory:
                 machine.run(command("rm", "-rf", "--one-file-system", place), log=log)
     discard(place)
+
+
+def require_space(directory: Path, need: int) -> None:
+    """Raise KnitterError if the file system of *directory* has fewer than *need* bytes free."""
+    free = shutil.disk_usage(directory).free
+    if free < need:
+        raise KnitterError(
+            f"too little space in {directory}",
+            details=f"free: {human_size(free)}; needed: {human_size(need)}",
+            hint="make room, or set build_directory in .doit.cfg, or KNITTER_BUILD_DIRECTORY, to a place that has it",
+        )
 
 
 def discard(directory: Path) -> None:
