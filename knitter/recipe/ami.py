@@ -31,9 +31,9 @@ class BlockDevice(Section):
     type: Literal["gp3", "gp2", "io1", "io2", "standard"] = "gp3"
     """EBS volume type.  io1 and io2 need `iops`."""
     size: Size | None = None
-    """In whole GiB, no less than the disk.  None: as large as the disk."""
+    """In whole GiB, no less than the disk.  Left out: as large as the disk."""
     iops: int | None = None
-    """For gp3, io1 and io2.  None: what EBS gives a gp3."""
+    """For gp3, io1 and io2.  Left out: what EBS gives a gp3."""
     delete_on_termination: bool = True
     """Whether the volume goes when its instance is terminated."""
 
@@ -46,13 +46,13 @@ class BlockDevice(Section):
         if self.iops is not None and allowed is None:
             yield Problem(("iops",), f"a {self.type} volume takes none; gp3, io1 and io2 do")
         if self.iops is not None and allowed is not None and self.iops not in allowed:
-            yield Problem(("iops",), f"{allowed.start} to {allowed.stop - 1} for {self.type}")
+            yield Problem(("iops",), f"must be from {allowed.start} to {allowed.stop - 1} for {self.type}")
 
     def _check_size(self, size: int) -> str:
         if size < (least := _TYPE_SMALLEST.get(self.type, 0)):
-            return f"at least {format_size(least)} for {self.type}"
+            return f"must be at least {format_size(least)} for {self.type}"
         if size > (most := _TYPE_LARGEST.get(self.type, size)):
-            return f"at most {format_size(most)} for {self.type}"
+            return f"must be at most {format_size(most)} for {self.type}"
         return check_volume(size)
 
 
@@ -66,7 +66,7 @@ class Ami(Section):
     root_device: Literal["/dev/xvda", "/dev/sda1"] = "/dev/xvda"
     """How EC2 calls the root volume; the two names an HVM image may use."""
     boot_mode: BootMode | None = None
-    """None: what boot.firmware says: legacy-bios, uefi, or uefi-preferred for both."""
+    """Left out: what boot.firmware says: legacy-bios, uefi, or uefi-preferred for both."""
     ena: bool = True
     """Enhanced networking, which every current instance type needs."""
     imds: Literal["v2.0", "v1.0"] = "v2.0"
@@ -103,7 +103,7 @@ def _check_template(template: str) -> str:
     except ValueError as error:
         return f"no template: {error}"
     bad = [field for field, form, conversion in fields if field not in _FIELDS or form or conversion]
-    return f"it may hold {', '.join(f'{{{field}}}' for field in _FIELDS)}, and no other braces" if bad else ""
+    return f"may hold {', '.join(f'{{{field}}}' for field in _FIELDS)}, and no other braces" if bad else ""
 
 
 def _check_tag(key: str, value: str) -> str:

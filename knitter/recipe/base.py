@@ -96,6 +96,7 @@ def twice(path: tuple[Step, ...], values: tuple[str, ...], key: str = "") -> Ite
 
 
 SIZE_PATTERN: Final = r"^[0-9]+\s*(B|KiB|MiB|GiB|TiB)$"
+"""What a JSON Schema can say of it."""
 _SIZE_WORDS: Final = 'must be a size in quotes, such as "8GiB"; the units are B, KiB, MiB, GiB and TiB'
 
 
@@ -116,7 +117,7 @@ Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": "string", 
 SizeOrRest = Annotated[
     int | Literal["rest"],
     BeforeValidator(_size_or_rest),
-    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN.replace("$", "|^rest$")}),
+    WithJsonSchema({"type": "string", "pattern": f"{SIZE_PATTERN}|^rest$"}),
 ]
 """Bytes, or all that is left."""
 
@@ -148,4 +149,4 @@ AccountName = Annotated[
 
 def at_least(size: int, reason: str) -> str:
     """Words for a size that is too small."""
-    return f"at least {format_size(size)}: {reason}"
+    return f"must be at least {format_size(size)}: {reason}"

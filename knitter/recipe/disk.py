@@ -44,7 +44,7 @@ class BiosBoot(_Partition):
     why = "GRUB's core image lies in it"
 
     kind: Literal["bios-boot"]
-    """bios-boot."""
+    """What the partition is."""
     size: SizeOrRest = MIB
     """Such as `1MiB`."""
 
@@ -56,7 +56,7 @@ class Esp(_Partition):
     why = "FAT32, which every UEFI firmware reads, has no fewer than 65,525 clusters"
 
     kind: Literal["esp"]
-    """esp."""
+    """What the partition is."""
     size: SizeOrRest = 64 * MIB
     """Such as `64MiB`."""
     mount: ImagePath = "/boot/efi"
@@ -69,20 +69,20 @@ class Swap(_Partition):
     """Swap space."""
 
     smallest = MIB
-    why = "less is no use as swap"
+    why = "less is of no use"
 
     kind: Literal["swap"]
-    """swap."""
+    """What the partition is."""
 
 
 class Filesystem(_Partition):
     """A partition with a file system: the root, or data."""
 
     smallest = 8 * MIB
-    why = "ext4 needs room for its journal"
+    why = "less is of no use"
 
     kind: Literal["filesystem"] = "filesystem"
-    """filesystem, which may be left out."""
+    """What the partition is; may be left out."""
     filesystem: Literal["ext4", "vfat"] = "ext4"
     """Of the root: ext4."""
     mount: ImagePath
@@ -99,9 +99,9 @@ class Filesystem(_Partition):
         else:
             yield from super()._problems()
         if is_root and self.filesystem != "ext4":
-            yield Problem(("filesystem",), "the root is ext4")
+            yield Problem(("filesystem",), "must be ext4: it holds the root")
         if len(self.label) > (most := _LABEL_LENGTHS[self.filesystem]):
-            yield Problem(("label",), f"at most {most} characters for {self.filesystem}")
+            yield Problem(("label",), f"must have at most {most} characters for {self.filesystem}")
         if self.mount in _NOT_MOUNT_POINTS:
             yield Problem(("mount",), f"the system needs {self.mount} before it mounts anything")
 
@@ -117,8 +117,8 @@ Partition = Annotated[
 def check_volume(size: int) -> str:
     """What forbids a volume of *size* bytes; empty if nothing does."""
     if not SMALLEST <= size <= LARGEST:
-        return f"{format_size(SMALLEST)} to {format_size(LARGEST)}"
-    return "whole GiB: an EBS volume has no other sizes" if size % GIB else ""
+        return f"must be from {format_size(SMALLEST)} to {format_size(LARGEST)}"
+    return "must be whole GiB: an EBS volume has no other sizes" if size % GIB else ""
 
 
 class Disk(Section):

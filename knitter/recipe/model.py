@@ -75,7 +75,7 @@ class Recipe(Section):
         yield from self._boot_mode()
         size = self.ami.volume.size
         if size is not None and size < self.disk.size:
-            yield Problem(("ami", "volume", "size"), f"no less than disk.size, {format_size(self.disk.size)}")
+            yield Problem(("ami", "volume", "size"), f"must be no less than disk.size, {format_size(self.disk.size)}")
         name = self.ami.fill_name(
             recipe=self.name, date="20260101", key="0" * 8, architecture=self.packages.architecture
         )
@@ -88,7 +88,7 @@ class Recipe(Section):
         if self.packages.architecture == "arm64" and firmware != "uefi":
             yield Problem(("boot", "firmware"), 'packages.architecture = "arm64" has no BIOS: it boots from uefi only')
         if firmware != "bios" and self.disk.label == "msdos":
-            yield Problem(("disk", "label"), f'boot.firmware = "{firmware}" needs "gpt"; or say firmware = "bios"')
+            yield Problem(("disk", "label"), f'boot.firmware = "{firmware}" needs "gpt"; or write firmware = "bios"')
         elif firmware != "bios" and "esp" not in kinds:
             yield Problem(("disk", "partitions"), f'boot.firmware = "{firmware}" needs a partition of kind "esp"')
         if firmware != "uefi" and self.disk.label == "gpt" and "bios-boot" not in kinds:

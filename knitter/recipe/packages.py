@@ -50,7 +50,7 @@ class Repository(Section):
 
     def _problems(self) -> Iterator[Problem]:
         if not self.components:
-            yield Problem(("components",), 'at least one, such as "main"')
+            yield Problem(("components",), 'must hold at least one, such as "main"')
         yield from twice(("components",), self.components)
         if "{" in self.url.replace("{release}", ""):
             yield Problem(("url",), "{release} is all that can be filled in")
@@ -66,7 +66,7 @@ class Packages(Section):
     architecture: Architecture = "x86_64"
     """Of the packages and the machine they run on."""
     repositories: tuple[Repository, ...] = ()
-    """None: the defaults of the host's bootstrap tool for this release."""
+    """Left out: the defaults of the host's bootstrap tool for this release."""
     keyring: Annotated[
         str,
         Form(

@@ -42,13 +42,13 @@ class User(Section):
     name: AccountName
     """Login name."""
     uid: int | None = None
-    """1000 to 59999, or 100 to 999 for a system account.  None: the next free one."""
+    """1000 to 59999, or 100 to 999 for a system account.  Left out: the next free one."""
     groups: tuple[AccountName, ...] = ()
     """Supplementary groups; they must exist."""
     shell: ImagePath = "/bin/bash"
     """Login shell."""
     home: Annotated[str, Form(rf"(/{OWN_PATH})?", "an absolute path in the image, or nothing")] = ""
-    """Empty: /home/<name>."""
+    """Empty: `/home/NAME`."""
     sudo: bool = False
     """May run anything as root without a password."""
     system: bool = False
@@ -60,7 +60,7 @@ class User(Section):
             yield Problem(("name",), "root is there already; its password stays locked")
         if self.uid is not None and self.uid not in allowed:
             kind = "a system account" if self.system else "a user"
-            yield Problem(("uid",), f"{kind} has {allowed.start} to {allowed.stop - 1}")
+            yield Problem(("uid",), f"must be from {allowed.start} to {allowed.stop - 1} for {kind}")
 
 
 class System(Section):
