@@ -1,0 +1,65 @@
+"""What of an upload AWS has acknowledged, in a local file, so that a killed upload puts only what is missing.
+
+First line: the snapshot's id.  Then one block index a line, appended when AWS has acknowledged it; at last `complete`.
+A line without its newline was cut off by a crash and does not count.
+"""
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from knitter.receipt import write_atomically
+
+_COMPLETE: Final = "complete"
+
+
+class Journal:
+    """The acknowledged blocks of one snapshot.  Thread-safe."""
+
+    def __init__(self, path: Path, snapshot: str) -> None:
+        """Continue the journal at *path* if it is of *snapshot*; else begin it anew."""
+        lines = _whole_lines(path)
+        self.path = path
+        known = lines if lines[:1] == [snapshot] else [snapshot]
+        self._complete = _COMPLETE in known
+        self._blocks = {int(line) for line in known[1:] if line.isdecimal()}
+        self._guard = threading.Lock()
+        write_atomically(path, "".join(f"{line}\n" for line in known).encode())
+        self._file = path.open("a", buffering=1)
+
+    @property
+    def blocks(self) -> frozenset[int]:
+        """Indexes of the acknowledged blocks."""
+        return frozenset(self._blocks)
+
+    @property
+    def complete(self) -> bool:
+        """Whether CompleteSnapshot was accepted."""
+        return self._complete
+
+    def add(self, index: int) -> None:
+        """Block *index* is acknowledged."""
+        with self._guard:
+            self._blocks.add(index)
+            self._file.write(f"{index}\n")
+
+    def add_complete(self) -> None:
+        """CompleteSnapshot is accepted."""
+        with self._guard:
+            self._complete = True
+            self._file.write(f"{_COMPLETE}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+
+def _whole_lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return []
+    return text.split("\n")[:-1]

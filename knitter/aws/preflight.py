@@ -1,0 +1,26 @@
+"""Whether this cloud will take a snapshot: asked before hours of work go into it.  Three small requests."""
+
+from typing import Final
+
+from knitter.aws.explain import explained
+from knitter.aws.session import Cloud
+from knitter.errors import CloudError
+
+_NOWHERE: Final = "snap-00000000000000000"
+_ANSWERS: Final = frozenset(
+    {"ResourceNotFoundException", "ValidationException", "AccessDeniedException", "AccessDenied"}
+)
+"""To a question about a snapshot that cannot exist: the endpoint is there and knows us.  ListSnapshotBlocks itself may
+be forbidden; an upload does not need it."""
+
+
+def preflight(cloud: Cloud) -> None:
+    """Raise CloudError unless the credentials are good and EC2's neighbour, the EBS direct APIs, can be reached."""
+    cloud.credentials()
+    _ = cloud.account
+    try:
+        with explained(f"reaching the EBS direct APIs in {cloud.region}"):
+            cloud.ebs.list_snapshot_blocks(SnapshotId=_NOWHERE)
+    except CloudError as error:
+        if error.code not in _ANSWERS:
+            raise
