@@ -16,7 +16,7 @@ OWN_TAGS: Final = 8
 
 _TAGS: Final = 50 - OWN_TAGS
 _NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
-_NAME_WORDS: Final = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_"
+_NAME_WORDS: Final = "must give 3 to 128 letters, digits, spaces and ()[]./-'@_"
 _FIELDS: Final = ("recipe", "date", "key", "architecture")
 _TYPE_LARGEST: Final = {"standard": TIB}
 _TYPE_SMALLEST: Final = {"io1": 4 * GIB, "io2": 4 * GIB}
@@ -94,14 +94,14 @@ class Ami(Section):
 
 def check_name(name: str) -> str:
     """What forbids *name* as an AMI's name; empty if nothing does."""
-    return "" if _NAME.fullmatch(name) else f"{_NAME_WORDS}; filled in, this is {name!r}, {len(name)} characters"
+    return "" if _NAME.fullmatch(name) else f"{_NAME_WORDS}; filled in it is {name!r}, of length {len(name)}"
 
 
 def _check_template(template: str) -> str:
     try:
         fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
-        return f"no template: {error}"
+        return f"is no template: {error}"
     bad = [field for field, form, conversion in fields if field not in _FIELDS or form or conversion]
     return f"may hold {', '.join(f'{{{field}}}' for field in _FIELDS)}, and no other braces" if bad else ""
 

@@ -50,7 +50,7 @@ class Probe(Section):
         try:
             re.compile(self.expect)
         except re.error as error:
-            yield Problem(("expect",), f"no regular expression: {error}")
+            yield Problem(("expect",), f"is no regular expression: {error}")
 
 
 class Check(Section):

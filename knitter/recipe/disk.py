@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -12,6 +12,9 @@ from knitter.units import GIB, KIB, MIB, TIB, format_size
 SMALLEST: Final = GIB
 """EBS has no smaller volume."""
 LARGEST: Final = 16 * TIB
+
+_ROOT_SMALLEST: Final = 256 * MIB
+_DATA_SMALLEST: Final = 8 * MIB
 
 _MSDOS_LARGEST: Final = 2 * TIB
 _MSDOS_PARTITIONS: Final = 4
@@ -23,18 +26,28 @@ _NOT_MOUNT_POINTS: Final = ("/dev", "/etc", "/proc", "/run", "/sys")
 _Options = Annotated[str, Form(r"[^\s,]+(,[^\s,]+)*", "mount options parted by commas, without space")]
 
 
+def _mounted_early(mount: str) -> Iterator[Problem]:
+    if mount in _NOT_MOUNT_POINTS:
+        yield Problem(("mount",), f"the system needs {mount} before it mounts anything")
+
+
 class _Partition(Section):
     """What all partitions have."""
 
-    smallest: ClassVar[int]
-    why: ClassVar[str]
+    smallest: ClassVar[int] = MIB
+    why: ClassVar[str] = "less is of no use"
 
     size: SizeOrRest
     """Such as `64MiB`, or `rest` for all that is left; one partition at most."""
 
+    @property
+    def least(self) -> int:
+        """Bytes it must have."""
+        return self.smallest
+
     def _problems(self) -> Iterator[Problem]:
-        if isinstance(self.size, int) and self.size < self.smallest:
-            yield Problem(("size",), at_least(self.smallest, self.why))
+        if isinstance(self.size, int) and self.size < self.least:
+            yield Problem(("size",), at_least(self.least, self.why))
 
 
 class BiosBoot(_Partition):
@@ -64,12 +77,15 @@ class Esp(_Partition):
     options: _Options = "umask=0077"
     """Mount options."""
 
+    def _problems(self) -> Iterator[Problem]:
+        yield from super()._problems()
+        yield from _mounted_early(self.mount)
+        if self.mount == "/":
+            yield Problem(("mount",), "the root is a partition of kind filesystem")
+
 
 class Swap(_Partition):
     """Swap space."""
-
-    smallest = MIB
-    why = "less is of no use"
 
     kind: Literal["swap"]
     """What the partition is."""
@@ -77,9 +93,6 @@ class Swap(_Partition):
 
 class Filesystem(_Partition):
     """A partition with a file system: the root, or data."""
-
-    smallest = 8 * MIB
-    why = "less is of no use"
 
     kind: Literal["filesystem"] = "filesystem"
     """What the partition is; may be left out."""
@@ -92,21 +105,19 @@ class Filesystem(_Partition):
     label: Annotated[str, Form(r"[A-Za-z0-9_.-]*", "a label of letters, digits, _, . and -")] = ""
     """File system label; none by default.  At most 16 characters for ext4, 11 for vfat."""
 
+    @property
+    def least(self) -> int:
+        """Bytes it must have."""
+        return _ROOT_SMALLEST if self.mount == "/" else _DATA_SMALLEST
+
     def _problems(self) -> Iterator[Problem]:
-        is_root = self.mount == "/"
-        if is_root and isinstance(self.size, int) and self.size < ROOT_SMALLEST:
-            yield Problem(("size",), at_least(ROOT_SMALLEST, "less holds no system"))
-        else:
-            yield from super()._problems()
-        if is_root and self.filesystem != "ext4":
+        yield from super()._problems()
+        if self.mount == "/" and self.filesystem != "ext4":
             yield Problem(("filesystem",), "must be ext4: it holds the root")
         if len(self.label) > (most := _LABEL_LENGTHS[self.filesystem]):
             yield Problem(("label",), f"must have at most {most} characters for {self.filesystem}")
-        if self.mount in _NOT_MOUNT_POINTS:
-            yield Problem(("mount",), f"the system needs {self.mount} before it mounts anything")
+        yield from _mounted_early(self.mount)
 
-
-ROOT_SMALLEST: Final = 256 * MIB
 
 Partition = Annotated[
     Annotated[BiosBoot | Esp | Swap | Filesystem, Field(discriminator="kind")],
@@ -170,7 +181,7 @@ class Disk(Section):
             yield Problem(
                 ("partitions",), f"they need {format_size(sum(sizes))}; a disk of {format_size(self.size)} has {room}"
             )
-        elif rest and left < (least := _least(self.partitions[rest[0]])):
+        elif rest and left < (least := self.partitions[rest[0]].least):
             yield Problem(
                 ("partitions", rest[0], "size"), f"{format_size(left)} is left, and it needs {format_size(least)}"
             )
@@ -190,8 +201,3 @@ class Disk(Section):
                     ("partitions", index),
                     'label = "msdos" has no BIOS boot partition: GRUB\'s core image lies before the first partition',
                 )
-
-
-def _least(partition: Any) -> int:
-    is_root = isinstance(partition, Filesystem) and partition.mount == "/"
-    return ROOT_SMALLEST if is_root else partition.smallest

@@ -1,13 +1,21 @@
 """The packages section: what the root file system is bootstrapped from."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator
 
 from knitter.recipe.base import OWN_PATH, Form, Problem, Section, twice
 
 Architecture = Literal["x86_64", "arm64"]
+
+_OTHER_NAMES: Final = {"amd64": "x86_64", "aarch64": "arm64"}
+
+
+def _as_aws_says(value: Any) -> Any:
+    if value in _OTHER_NAMES:
+        raise ValueError(f'must be written as AWS does: "{_OTHER_NAMES[value]}"')
+    return value
 
 
 def _bare(value: Any) -> Any:
@@ -63,7 +71,7 @@ class Packages(Section):
     """Which family of distributions, that is which package manager."""
     release: Annotated[str, Form(r"[a-z][a-z0-9-]*", "a code name, such as bookworm")]
     """Code name, such as `bookworm`."""
-    architecture: Architecture = "x86_64"
+    architecture: Annotated[Architecture, BeforeValidator(_as_aws_says)] = "x86_64"
     """Of the packages and the machine they run on."""
     repositories: tuple[Repository, ...] = ()
     """Left out: the defaults of the host's bootstrap tool for this release."""

@@ -148,5 +148,6 @@ def _look(table: Any, path: tuple[Step, ...]) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    """The value as it is written, but no longer than fits, and without what may be a password."""
+    text = json.dumps(re.sub(r"//[^/@\s]*@", "//...@", value) if isinstance(value, str) else value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."
