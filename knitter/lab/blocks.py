@@ -1,0 +1,165 @@
+"""Snapshots' data: one sparse raw file per snapshot, and its blocks' checksums beside it.
+
+    snap-0123.raw      the disk, as QEMU reads it: block i at byte i * 524288
+    snap-0123.sha256   complete: 32 bytes per block, digest of block i at byte i * 32; zeroes where no block is
+    snap-0123.puts     pending: the same, of the blocks put so far
+
+The files are the whole truth: nothing of a block is kept in memory, and a killed lab finds them as they were.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+SIZE: Final = 512 * 1024
+"""Bytes of a block: what StartSnapshot answers as BlockSize."""
+DIGEST: Final = hashlib.sha256().digest_size
+_NONE: Final = bytes(DIGEST)
+_PIECE: Final = 16 * 1024 * 1024
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Blocks:
+    """The block files of one directory.  Thread-safe for different snapshots, and for puts into one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def raw(self, snapshot: str) -> Path:
+        """The disk of a snapshot."""
+        return self.directory / f"{snapshot}.raw"
+
+    def create(self, snapshot: str, *, size: int, parent: str = "") -> None:
+        """An empty disk of *size* bytes, or one beginning as its parent's.  Raises OSError if no file can be so big."""
+        raw = self.raw(snapshot)
+        if parent:
+            _copy(self.raw(parent), raw)
+            _copy(self._sums(parent), self._sums(snapshot))
+        with raw.open("ab") as file:
+            file.truncate(size)
+        self._puts(snapshot).touch()
+
+    def put(self, snapshot: str, index: int, data: Buffer) -> None:
+        """Write one block; its checksum is recorded by `record` afterwards."""
+        _write_at(self.raw(snapshot), data, index * SIZE)
+
+    def record(self, snapshot: str, index: int, digest: bytes) -> None:
+        """Block *index* is there, with this digest."""
+        _write_at(self._puts(snapshot), digest, index * DIGEST)
+
+    def touched(self, snapshot: str) -> float:
+        """When the last block was put, or the snapshot started: seconds since 1970."""
+        return self._puts(snapshot).stat().st_mtime
+
+    def puts(self, snapshot: str) -> tuple[int, bytes]:
+        """How many blocks were put, and the SHA-256 over their digests in ascending order."""
+        total, count = hashlib.sha256(), 0
+        for _, digest in _entries(self._puts(snapshot), 0):
+            total.update(digest)
+            count += 1
+        return count, total.digest()
+
+    def complete(self, snapshot: str) -> None:
+        """From now on the snapshot has its parent's blocks and, over them, those that were put."""
+        puts, sums = self._puts(snapshot), self._sums(snapshot)
+        if sums.exists():
+            for index, digest in _entries(puts, 0):
+                _write_at(sums, digest, index * DIGEST)
+            puts.unlink()
+        else:
+            puts.replace(sums)
+
+    def copy(self, source: str, target: str) -> None:
+        """*target* becomes a complete snapshot with the same blocks."""
+        _copy(self.raw(source), self.raw(target))
+        _copy(self._sums(source), self._sums(target))
+
+    def digests(self, snapshot: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Index and digest of each block of a complete snapshot, ascending, from *start* on."""
+        return _entries(self._sums(snapshot), start)
+
+    def digest(self, snapshot: str, index: int) -> bytes:
+        """The digest of one block of a complete snapshot; empty if there is none."""
+        found = _read_at(self._sums(snapshot), DIGEST, index * DIGEST)
+        return b"" if found == _NONE else found
+
+    def read(self, snapshot: str, index: int) -> bytes:
+        """One block."""
+        return _read_at(self.raw(snapshot), SIZE, index * SIZE)
+
+    def delete(self, snapshot: str) -> None:
+        """Free all files of a snapshot."""
+        for path in (self.raw(snapshot), self._sums(snapshot), self._puts(snapshot)):
+            path.unlink(missing_ok=True)
+
+    def _sums(self, snapshot: str) -> Path:
+        return self.directory / f"{snapshot}.sha256"
+
+    def _puts(self, snapshot: str) -> Path:
+        return self.directory / f"{snapshot}.puts"
+
+
+def _write_at(path: Path, data: Buffer, offset: int) -> None:
+    # Opened for each write: a file descriptor kept could be another file's by the time a slow thread uses it.
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(descriptor, view, offset)
+            view, offset = view[written:], offset + written
+    finally:
+        os.close(descriptor)
+
+
+def _read_at(path: Path, length: int, offset: int) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(descriptor, length, offset)
+    finally:
+        os.close(descriptor)
+
+
+def _entries(path: Path, start: int) -> Iterator[tuple[int, bytes]]:
+    """Index and digest of every block that is there, in pieces, so that a huge volume costs little memory."""
+    piece = _PIECE
+    offset = start * DIGEST
+    while data := _read_at(path, piece, offset):
+        for position in range(0, len(data) - DIGEST + 1, DIGEST):
+            digest = data[position : position + DIGEST]
+            if digest != _NONE:
+                yield (offset + position) // DIGEST, digest
+        offset += piece
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the data and keep the holes."""
+    if not source.exists():
+        return
+    with source.open("rb") as reader, target.open("wb") as writer:
+        size = os.fstat(reader.fileno()).st_size
+        writer.truncate(size)
+        for start, end in _data(reader.fileno(), size):
+            _copy_range(reader.fileno(), writer.fileno(), start, end)
+
+
+def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError:  # ENXIO: nothing but a hole follows
+            return
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
+    while start < end:
+        start += os.copy_file_range(reader, writer, end - start, start, start)

@@ -1,0 +1,130 @@
+"""Puts the lab's own answers into moto.  The only module that touches moto's insides.
+
+moto's insides are no stable API (pyproject.toml pins its minor version): every name that is replaced or relied on is
+looked up first, and if one is missing the lab does not start and says which.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import moto
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import EC2Backend
+from moto.ec2.responses import EC2Response
+
+from knitter.lab import attributes, images, snapshots
+from knitter.lab.calls import Answer, Call
+from knitter.lab.errors import ApiError
+from knitter.lab.ledger import Ledger
+
+Action = Callable[[Call], Answer]
+
+REPLACED: Final[tuple[Action, ...]] = (
+    images.register_image,
+    images.describe_images,
+    images.deregister_image,
+    images.disable_image,
+    images.enable_image,
+    attributes.describe_image_attribute,
+    attributes.modify_image_attribute,
+    attributes.reset_image_attribute,
+    snapshots.describe_snapshots,
+    snapshots.delete_snapshot,
+)
+"""Actions that moto has, and has wrong."""
+ADDED: Final[tuple[Action, ...]] = (
+    images.enable_image_deprecation,
+    images.disable_image_deprecation,
+    images.enable_image_deregistration_protection,
+    images.disable_image_deregistration_protection,
+    images.get_image_block_public_access_state,
+)
+"""Actions that moto has not."""
+RELIED_ON: Final = {
+    EC2Backend: ("__init__", "create_tags", "delete_tags", "delete_tag_keys", "do_resources_exist"),
+    EC2Response: (*(action.__name__ for action in REPLACED), "_get_param", "call_action", "serialized"),
+}
+ATTRIBUTES: Final = ("snapshots", "amis", "tags", "account_id", "region_name")
+"""Of each backend."""
+
+
+def correct(ledger: Ledger) -> None:
+    """Make moto answer from *ledger*.  Raises RuntimeError, with what is missing, if moto is not the one known here."""
+    _check()
+    _share(ledger)
+    for action in (*REPLACED, *ADDED):
+        setattr(EC2Response, action.__name__, _response(ledger, action))
+    for name in ("create_tags", "delete_tags", "delete_tag_keys"):
+        setattr(EC2Backend, name, _journaled(ledger, getattr(EC2Backend, name)))
+    setattr(EC2Response, "call_action", _answering(EC2Response.call_action))  # noqa: B010 (mypy refuses `=`)
+
+
+def _check() -> None:
+    missing = [
+        f"{owner.__name__}.{name}" for owner, names in RELIED_ON.items() for name in names if not hasattr(owner, name)
+    ]
+    backend = EC2Backend("us-east-1", "123456789012")
+    missing += [f"EC2Backend().{name}" for name in ATTRIBUTES if not hasattr(backend, name)]
+    if missing:
+        raise RuntimeError(
+            f"knitter's lab does not know moto {moto.__version__}: it has no {', '.join(missing)}; "
+            "install the moto that pyproject.toml names, or correct knitter/lab/corrections.py"
+        )
+
+
+def _share(ledger: Ledger) -> None:
+    """Let moto's backends see the ledger's snapshots, images and tags as theirs."""
+    construct = EC2Backend.__init__
+
+    def constructed(self: Any, region_name: str, account_id: str) -> None:
+        construct(self, region_name, account_id)
+        where = account_id, region_name
+        self.snapshots = ledger.snapshots[where]
+        self.amis = ledger.images[where]
+        ledger.tags[where].update(self.tags)
+        self.tags = ledger.tags[where]
+
+    setattr(EC2Backend, "__init__", constructed)  # noqa: B010 (mypy refuses `=`)
+
+
+def _response(ledger: Ledger, action: Action) -> Callable[[Any], ActionResult]:
+    """*action* as a method of EC2Response."""
+
+    def method(self: Any) -> ActionResult:
+        call = Call(ledger, self.current_account, self.region, self._get_param)
+        try:
+            with ledger.guard:
+                answer = action(call)
+        except ApiError as error:
+            raise EC2ClientError(error.code, error.message) from None
+        return ActionResult(answer) if answer else EmptyResult()
+
+    return method
+
+
+def _journaled(ledger: Ledger, original: Callable[..., bool]) -> Callable[..., bool]:
+    """A change of tags, written to the journal if they are of ours."""
+
+    def method(self: Any, resource_ids: list[str], tags: Any) -> bool:
+        with ledger.guard:
+            done = original(self, resource_ids, tags)
+            where = self.account_id, self.region_name
+            for name in resource_ids:
+                if record := ledger.snapshots[where].get(name) or ledger.images[where].get(name):
+                    ledger.keep(record)
+        return done
+
+    return method
+
+
+def _answering(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """An error of the API for an action that nobody has written, where moto answers with a page of HTML."""
+
+    def method(self: Any) -> Any:
+        try:
+            return original(self)
+        except NotImplementedError as error:
+            return self.serialized(ActionResult(EC2ClientError("InvalidAction", f"knitter's lab: {error}")))
+
+    return method

@@ -1,0 +1,148 @@
+"""HTTP: one port for every service.  The block API is answered here, at speed; the rest is moto's.
+
+werkzeug parses each request into objects for about 1 ms; a PutSnapshotBlock, thousands of which make one image, is read
+from the socket straight into a buffer instead.
+"""
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import ThreadedWSGIServer
+
+import knitter
+from knitter.lab import signature, wire
+from knitter.lab.direct import Direct
+from knitter.lab.errors import ApiError
+from knitter.lab.service import HEALTH
+from knitter.lab.wire import Request, Response
+
+_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of a request's body: StartSnapshot and PutSnapshotBlock stay far below."""
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Server(ThreadedWSGIServer):
+    """A thread per connection; block requests keep theirs open."""
+
+    def __init__(self, port: int, direct: Direct, account: Callable[[str], str]) -> None:
+        """Listen on *port*, or on any if it is taken.  *account* tells the account of an access key."""
+        self.direct = direct
+        self.account = account
+        with _bound(port) as listener:
+            application = _Front(DomainDispatcherApplication(create_backend_app))
+            super().__init__("127.0.0.1", 0, application, Handler, fd=listener.fileno())
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.bind(("127.0.0.1", 0))
+    listener.listen(1024)
+    return listener
+
+
+class Handler(MotoRequestHandler):
+    """One connection."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def handle_one_request(self) -> None:
+        """Read one request; the block API's by hand."""
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline:
+            self.close_connection = True
+        elif b" /snapshots" in self.raw_requestline:
+            self._answer_direct()
+        elif self.parse_request():
+            self.run_wsgi()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Only failures: a build makes thousands of requests."""
+        if str(code) >= "500":
+            super().log_request(code, size)
+
+    def _answer_direct(self) -> None:
+        method, target, _ = self.raw_requestline.decode("latin-1").split(" ", 2)
+        headers = self._headers()
+        self.close_connection = headers.get("connection", "").lower() == "close"
+        try:
+            body = self._body(headers)
+            request = self._request(method, target, headers, body)
+            response = self.server.direct.answer(request)
+        except ApiError as error:
+            response = wire.refused(error)
+        self._send(response)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {}
+        while (line := self.rfile.readline(65537)) not in (b"\r\n", b"\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
+        return headers
+
+    def _body(self, headers: dict[str, str]) -> bytearray:
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not length.isdigit() or int(length) > _LIMIT:
+            self.close_connection = True  # what follows cannot be told from the next request
+            raise ApiError("ValidationException", "the body's Content-Length is missing or too large", status=413)
+        if headers.get("expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = bytearray(int(length))
+        if self.rfile.readinto(body) != len(body):
+            raise ConnectionError("the client went away in the middle of a request")
+        return body
+
+    def _request(self, method: str, target: str, headers: dict[str, str], body: bytearray) -> Request:
+        # The body of PutSnapshotBlock is not signed (x-amz-content-sha256: UNSIGNED-PAYLOAD), so rarely hashed here.
+        digest = "" if "x-amz-content-sha256" in headers else hashlib.sha256(body).hexdigest()
+        scope = signature.check(method, target, headers, digest)
+        path, _, query = target.partition("?")
+        return Request(
+            method=method,
+            path=unquote(path),
+            query=dict(parse_qsl(query)),
+            headers=headers,
+            body=body,
+            account=self.server.account(scope.key),
+            region=scope.region,
+        )
+
+    def _send(self, response: Response) -> None:
+        lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in response.headers.items()]
+        lines += [f"Content-Length: {len(response.body)}", "", ""]
+        if self.close_connection:
+            lines.insert(1, "Connection: close")
+        self.wfile.write("\r\n".join(lines).encode("latin-1") + response.body)
+
+
+class _Front:
+    """WSGI, before moto: health, and the signature of every request."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == HEALTH:
+            body = json.dumps({"pid": os.getpid(), "version": knitter.__version__}).encode()
+            start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+            return [body]
+        return self._application(environ, start)

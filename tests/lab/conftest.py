@@ -1,0 +1,108 @@
+"""A private lab for the tests of this folder: started once, stopped at the end; nothing survives."""
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from knitter.lab import service
+from knitter.lab.service import Lab
+from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
+
+REGION = "eu-central-1"
+SIZE = 524288
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    directory = tmp_path_factory.mktemp("lab")
+    try:
+        yield service.ensure(directory)
+    finally:
+        service.stop(directory)
+
+
+def client_of(lab: Lab, name: str) -> Any:
+    return boto3.client(
+        name,
+        region_name=REGION,
+        endpoint_url=lab.endpoint,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture(scope="session")
+def ec2(lab: Lab) -> Any:
+    return client_of(lab, "ec2")
+
+
+@pytest.fixture(scope="session")
+def ebs(lab: Lab) -> Any:
+    return client_of(lab, "ebs")
+
+
+def checksum(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def put(ebs: Any, snapshot: str, index: int, data: bytes, **changes: Any) -> None:
+    arguments = {"DataLength": SIZE, "Checksum": checksum(data), "ChecksumAlgorithm": "SHA256"}
+    ebs.put_snapshot_block(SnapshotId=snapshot, BlockIndex=index, BlockData=data, **(arguments | changes))
+
+
+def wait_for(check: Callable[[], bool], *, limit: float = 10) -> None:
+    deadline = time.monotonic() + limit
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def make_snapshot(ec2: Any, ebs: Any, blocks: dict[int, bytes], *, size: int = 1, **changes: Any) -> str:
+    """A completed snapshot of these blocks."""
+    name: str = ebs.start_snapshot(VolumeSize=size, **changes)["SnapshotId"]
+    for index, data in blocks.items():
+        put(ebs, name, index, data)
+    ebs.complete_snapshot(SnapshotId=name, ChangedBlocksCount=len(blocks))
+    wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["State"] == "completed")
+    return name
+
+
+@pytest.fixture(scope="session")
+def snapshot(ec2: Any, ebs: Any) -> str:
+    """A completed snapshot of 2 GiB that no test changes."""
+    return make_snapshot(ec2, ebs, {0: os.urandom(SIZE), 7: os.urandom(SIZE)}, size=2)
+
+
+def refusal(call: Callable[..., Any], **arguments: Any) -> tuple[str, int, str]:
+    """Code, HTTP status and message of the error that *call* must raise."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    response: Any = caught.value.response
+    return (
+        response["Error"]["Code"],
+        response["ResponseMetadata"]["HTTPStatusCode"],
+        response["Error"].get("Message", response.get("Message", "")),
+    )
+
+
+def read_blocks(ebs: Any, snapshot: str) -> dict[int, bytes]:
+    """What a reader of the snapshot sees."""
+    found, token = {}, None
+    while True:
+        page = ebs.list_snapshot_blocks(SnapshotId=snapshot, **({"NextToken": token} if token else {}))
+        for block in page["Blocks"]:
+            answer = ebs.get_snapshot_block(
+                SnapshotId=snapshot, BlockIndex=block["BlockIndex"], BlockToken=block["BlockToken"]
+            )
+            found[block["BlockIndex"]] = answer["BlockData"].read()
+        if not (token := page.get("NextToken")):
+            return found
