@@ -4,14 +4,13 @@ Both are called from several threads at once.
 """
 
 import atexit
-import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from knitter.report.look import Look, clean, is_live, look_of, writable
+from knitter.report.look import Look, clean, is_live, look_of, write
 from knitter.report.rows import rows
 from knitter.report.run import Running
 from knitter.units import human_size
@@ -24,6 +23,8 @@ _PATIENCE: Final = 10.0
 """Seconds between two plain lines about one stage."""
 _LEAST: Final = 0.1
 """What more of the whole must be done for a new plain line."""
+_MARGIN: Final = 2
+"""Columns left free at the right: the terminal echoes ^C there, and must not begin a new line for it."""
 
 
 class Display(Protocol):
@@ -66,9 +67,8 @@ class Lines:
 
     def print(self, text: str) -> None:
         """Write a line."""
-        with self._lock, contextlib.suppress(BrokenPipeError):
-            self._stream.write(writable(text, self._stream) + "\n")
-            self._stream.flush()
+        with self._lock:
+            write(self._stream, text)
 
     def close(self) -> None:
         """Nothing moves here."""
@@ -99,7 +99,7 @@ class Live:
         if self._live:
             self._live.console.print(Text.from_ansi(text), soft_wrap=True, highlight=False)
         else:
-            self._stream.write(writable(text, self._stream) + "\n")
+            write(self._stream, text)
 
     def close(self) -> None:
         """Take the table away and give the cursor back."""
@@ -128,7 +128,7 @@ class Live:
     def _table(self, width: int, height: int) -> "Text":
         from rich.text import Text  # noqa: PLC0415
 
-        look = Look(self._look.colour, self._look.signs, width)
+        look = Look(self._look.colour, self._look.signs, width - _MARGIN)
         table = rows(self._running(), time.monotonic(), look=look, most=max(height - 2, 1))
         lines = [Text.assemble(*[(text, style if look.colour else "") for text, style in row]) for row in table]
         joined = Text("\n", no_wrap=True, overflow="crop").join(lines)

@@ -80,18 +80,19 @@ def _times(product: Product, ran: Iterable[Finished], look: Look) -> str:
 
 
 def _next(product: Product, doit: str, look: Look) -> str:
-    show = f"aws ec2 describe-images --region {product.region} --image-ids {product.image}"
     boot = f"{doit} boot:{product.recipe} --keep"
-    if product.cloud == "aws":
-        run = f"aws ec2 run-instances --region {product.region} --image-id {product.image}"
-        steps = [("look at it", [show]), ("start it here", [boot]), ("start it there", [run])]
-    else:
-        aws = f"KNITTER_CLOUD=aws {doit} build:{product.recipe}"
-        steps = [
-            ("look at it", [f'eval "$({doit} lab)"', show]),
-            ("start it", [boot]),
-            ("make it in AWS instead", [f"{aws}   (or cloud = aws in .doit.cfg)"]),
-        ]
-    return "\n".join(
-        "\n".join([look.paint(f"{what}:", "bold"), *(f"    {line}" for line in lines)]) for what, lines in steps
-    )
+    where = f"--region {product.region}"
+    in_lab = {
+        "look at it": [f'eval "$({doit} lab)"', f"aws ec2 describe-images --image-ids {product.image}"],
+        "start it": [boot],
+        "make it in AWS instead (or set cloud = aws in .doit.cfg)": [
+            f"KNITTER_CLOUD=aws {doit} build:{product.recipe}"
+        ],
+    }
+    in_aws = {
+        "look at it": [f"aws ec2 describe-images {where} --image-ids {product.image}"],
+        "start it there": [f"aws ec2 run-instances {where} --image-id {product.image}"],
+        "start it here": [boot],
+    }
+    steps = in_lab if product.cloud == "lab" else in_aws
+    return "\n".join("\n    ".join([look.paint(f"{what}:", "bold"), *lines]) for what, lines in steps.items())

@@ -4,11 +4,13 @@ NO_COLOR is honoured (https://no-color.org); a stream that is no terminal gets n
 stream's encoding or an explicit C locale says so: Python writes UTF-8 even under LC_ALL=C (PEP 540).
 """
 
+import contextlib
 import os
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, TextIO
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow", "bold red"]
@@ -85,6 +87,21 @@ def writable(text: str, stream: TextIO) -> str:
     """*text* with what *stream* cannot encode replaced."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write *text* and a line's end, at once.  A reader that went away (`| head`) is no reason to stop the work."""
+    try:
+        stream.write(writable(text, stream) + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        _discard(stream)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what *stream* still holds go nowhere, else Python complains when it exits (its docs: signal, on SIGPIPE)."""
+    with contextlib.suppress(OSError), Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _shows_unicode(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -9,10 +9,12 @@ from knitter.report.look import PLAIN, Look
 from knitter.report.text import columns
 
 State = Literal["current", "stale", "never"]
+Standing = Literal["stale", "begun", "never", "current"]
 
 _MOST: Final = 20
 """Recipes shown one by one."""
-_WORDS: Final[dict[State, str]] = {"stale": "stale", "never": "not built", "current": "built"}
+_WORDS: Final[dict[Standing, str]] = {"stale": "stale", "begun": "begun", "never": "not built", "current": "built"}
+"""In the order in which they ask for attention."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,20 @@ class Row:
         return next((stage for stage in self.stages if stage.state != "current"), None)
 
     @property
-    def state(self) -> State:
-        """Never built if no stage ever was; stale if any would run."""
+    def standing(self) -> Standing:
+        """Never built if no stage ever was; begun if some never were; stale if one would run again."""
+        if self.first is None:
+            return "current"
         if all(stage.state == "never" for stage in self.stages):
             return "never"
-        return "stale" if self.first else "current"
+        return "stale" if self.first.state == "stale" else "begun"
 
 
 def overview(rows: Sequence[Row], *, look: Look = PLAIN, doit: str = "doit") -> str:
     """How the recipes stand, stale ones first, and the next command."""
     if not rows:
         return "There is no recipe yet.\nMake one: recipes/<name>/recipe.toml; README.md says what it holds."
-    shown = sorted(rows, key=lambda row: list(_WORDS).index(row.state))[:_MOST]
+    shown = _by_need(rows)[:_MOST]
     rest = len(rows) - len(shown)
     more = [f"  {look.signs.more} and {rest} more: {doit} list"] if rest else []
     lines = columns([_cells(row) for row in shown], look=look)
@@ -62,25 +66,30 @@ def overview(rows: Sequence[Row], *, look: Look = PLAIN, doit: str = "doit") -> 
 
 
 def _cells(row: Row) -> tuple[str, str, str]:
-    first = row.first
+    first, about = row.first, row.description
     if first is None:
-        return row.recipe, _WORDS["current"], f"{row.image} in {row.cloud}" if row.image else row.description
-    stale = f"from {first.name}: {first.reason or _WORDS[first.state]}"
-    return row.recipe, _WORDS[row.state], stale if row.state == "stale" else row.description
+        about = f"{row.image} in {row.cloud}" if row.image else about
+    elif row.standing == "stale":
+        about = f"from {first.name}: {first.reason}" if first.reason else f"from {first.name}"
+    elif row.standing == "begun":
+        about = f"{first.name} is next"
+    return row.recipe, _WORDS[row.standing], about
 
 
 def _counts(rows: Sequence[Row]) -> str:
-    count = Counter(row.state for row in rows)
+    count = Counter(row.standing for row in rows)
     said = ", ".join(f"{count[state]} {word}" for state, word in _WORDS.items() if count[state])
     return f"{len(rows)} recipe{'s' if len(rows) > 1 else ''}: {said}"
 
 
 def _next(rows: Sequence[Row], doit: str) -> list[str]:
-    open_rows = sorted((row for row in rows if row.state != "current"), key=lambda row: row.state != "stale")
-    name = (open_rows or rows)[0].recipe
-    commands = [(f"{doit} list", "every stage of every recipe")]
-    if open_rows:
-        commands.insert(0, (f"{doit} build:{name}", "makes its AMI, and only what is missing"))
+    first = _by_need(rows)[0]
+    if first.standing == "current":
+        do = (f"{doit} boot:{first.recipe} --keep", "starts it here")
     else:
-        commands.insert(0, (f"{doit} boot:{name} --keep", "starts it here"))
-    return columns(commands, look=PLAIN, indent=0).splitlines()
+        do = (f"{doit} build:{first.recipe}", "makes its AMI, and only what is missing")
+    return columns([do, (f"{doit} list", "every stage of every recipe")], look=PLAIN, indent=0).splitlines()
+
+
+def _by_need(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: list(_WORDS).index(row.standing))

@@ -21,7 +21,7 @@ from knitter.progress import Progress
 from knitter.report.display import display_on
 from knitter.report.error import explain, near, render
 from knitter.report.farewell import Product, farewell, several, up_to_date
-from knitter.report.look import look_of, writable
+from knitter.report.look import look_of, write
 from knitter.report.run import Finished, Running, finished
 from knitter.report.summary import end_line, not_reached, table, total
 
@@ -124,13 +124,12 @@ class Reporter:
         if isinstance(sys.exc_info()[1], KeyboardInterrupt):
             self._complain("interrupted; run the same command again to continue")
             raise SystemExit(INTERRUPTED) from None
-        products = self._products()
-        if text := self._result(products):
-            self._write(self._out, text)
-        for name, error in self._failures:
-            self._complain(render(error, look=look_of(self._err), where=name))
-        for text in self._other_errors:
-            self._complain(text)
+        if text := self._result(self._products()):
+            write(self._out, text)
+        look = look_of(self._err)
+        errors = [render(error, look=look, where=name) for name, error in self._failures] + self._other_errors
+        if errors:
+            self._complain("\n".join(errors))
 
     def _hear(self, word: Progress) -> None:
         now = time.monotonic()
@@ -175,11 +174,12 @@ class Reporter:
             return f"\n{said}"
         if len(products) == 1 and not self._finished:
             return up_to_date(products[0], look=look)
-        parts = [table(self._finished, look=look)] if len(self._finished) > 1 else []
-        parts += [several(products, look=look)] if products else []
-        last = total(self._finished, current=self._up_to_date, seconds=seconds)
-        missed = [name for name in self._wanted() if name not in self._seen] if self._failures else []
-        return "\n".join([*(f"\n{part}\n" for part in parts), *filter(None, [last, not_reached(missed, look=look)])])
+        wanted = self._wanted()
+        ran = sorted(self._finished, key=lambda stage: wanted.index(stage.task) if stage.task in wanted else -1)
+        missed = [name for name in wanted if name not in self._seen] if self._failures else []
+        end = [total(ran, current=self._up_to_date, seconds=seconds), not_reached(missed, look=look)]
+        blocks = [table(ran, look=look), several(products, look=look), "\n".join(filter(None, end))]
+        return ("\n" if ran else "") + "\n\n".join(filter(None, blocks))
 
     def _wanted(self) -> list[str]:
         """The stages this run could come to: those selected and all they depend on, first things first."""
@@ -197,12 +197,7 @@ class Reporter:
 
     def _complain(self, text: str) -> None:
         self._out.flush()
-        self._write(self._err, text)
-
-    @staticmethod
-    def _write(stream: TextIO, text: str) -> None:
-        stream.write(writable(text, stream) + "\n")
-        stream.flush()
+        write(self._err, f"\n{text}" if self._finished else text)
 
 
 def _is_stage(task: Task) -> bool:

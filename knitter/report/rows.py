@@ -16,7 +16,7 @@ _FIGURES: Final[tuple[tuple[int, Style], ...]] = ((_BAR, "green"), (5, ""), (10,
 """Width and style of the bar, the percentage, the amount, the rate, the time."""
 _BY_IMPORTANCE: Final = (4, 1, 3, 0, 2)
 """Which figures a narrow terminal shows first."""
-_TEXT_ROOM: Final = 18
+_TEXT_ROOM: Final = 16
 """Columns kept for what a stage says before a less important figure is shown."""
 
 
@@ -24,7 +24,7 @@ def rows(stages: Sequence[Running], now: float, *, look: Look = PLAIN, most: int
     """A row for each stage, the longest running first; at most *most*, the last one then says how many more."""
     oldest = sorted(stages, key=lambda stage: stage.started)
     shown = oldest if len(stages) <= most else oldest[: most - 1]
-    name_room = min(max((len(stage.task) for stage in shown), default=0), max(look.width // 3, 8))
+    name_room = min(max((len(stage.task) for stage in shown), default=0), max(look.width // 3, 6))
     figures = [_figures(stage, now, look) for stage in shown]
     chosen, text_room = _choice(figures, look.width - 1 - name_room - 2)
     table: list[Row] = []

@@ -1,10 +1,14 @@
 """What a run did, in a few lines.  Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from knitter.report.look import PLAIN, Look
 from knitter.report.run import Finished
 from knitter.report.text import columns, human_duration, listing
+
+_MOST: Final = 40
+"""Stages in a table; each left its line before."""
 
 
 def end_line(stage: Finished, *, look: Look = PLAIN, name_width: int = 0) -> str:
@@ -16,14 +20,13 @@ def end_line(stage: Finished, *, look: Look = PLAIN, name_width: int = 0) -> str
     return f"{sign} {look.fit(text, look.width - 2)}"
 
 
-def table(stages: Iterable[Finished], *, look: Look = PLAIN) -> str:
-    """A row for each stage: name, time, result, why.  Failed ones first."""
-    rows = sorted(stages, key=lambda stage: stage.result != "failed")
-    return columns(
-        [(s.task, human_duration(s.seconds), s.result, s.why.splitlines()[0] if s.why else "") for s in rows],
-        look=look,
-        right=frozenset({1}),
-    )
+def table(stages: Sequence[Finished], *, look: Look = PLAIN) -> str:
+    """A row for each stage: name, time, result, why; failed ones first, only those if there are very many."""
+    failed = [stage for stage in stages if stage.result == "failed"]
+    others = [stage for stage in stages if stage.result != "failed"]
+    rows = failed if len(stages) > _MOST else failed + others
+    cells = [(row.task, human_duration(row.seconds), row.result, (row.why.splitlines() or [""])[0]) for row in rows]
+    return columns(cells, look=look, right=frozenset({1}))
 
 
 def total(stages: Sequence[Finished], *, current: int, seconds: float) -> str:
