@@ -49,8 +49,7 @@ class Reporter:
         self._display = display_on(outstream, self._stages_at_work)
         self._stop_listening: Callable[[], None] = lambda: None
         self._began = time.monotonic()
-        self._tasks: Mapping[str, Task] = {}
-        self._selected: Sequence[str] = ()
+        self._wanted: dict[str, int] = {}
         self._seen: set[str] = set()
         self._finished: list[Finished] = []
         self._up_to_date = 0
@@ -60,7 +59,8 @@ class Reporter:
 
     def initialize(self, tasks: Mapping[str, Task], selected_tasks: Sequence[str]) -> None:
         """Before the first task."""
-        self._tasks, self._selected = tasks, selected_tasks
+        wanted = [name for name in _closure(tasks, selected_tasks) if _is_stage(tasks[name])]
+        self._wanted = {name: position for position, name in enumerate(wanted)}
         self._stop_listening = progress.listen(self._hear)
 
     def get_status(self, task: Task) -> None:
@@ -152,7 +152,7 @@ class Reporter:
             self._up_to_date += 1
             return
         self._finished.append(stage)
-        width = max((len(name) for name in self._wanted()), default=0)
+        width = max(map(len, self._wanted), default=0)
         self._display.print(end_line(stage, look=look_of(self._out), name_width=min(width, 40)))
 
     def _products(self) -> list[Product]:
@@ -174,30 +174,30 @@ class Reporter:
             return f"\n{said}"
         if len(products) == 1 and not self._finished:
             return up_to_date(products[0], look=look)
-        wanted = self._wanted()
-        ran = sorted(self._finished, key=lambda stage: wanted.index(stage.task) if stage.task in wanted else -1)
-        missed = [name for name in wanted if name not in self._seen] if self._failures else []
+        ran = sorted(self._finished, key=lambda stage: self._wanted.get(stage.task, -1))
+        missed = [name for name in self._wanted if name not in self._seen] if self._failures else []
         end = [total(ran, current=self._up_to_date, seconds=seconds), not_reached(missed, look=look)]
         blocks = [table(ran, look=look), several(products, look=look), "\n".join(filter(None, end))]
         return ("\n" if ran else "") + "\n\n".join(filter(None, blocks))
 
-    def _wanted(self) -> list[str]:
-        """The stages this run could come to: those selected and all they depend on, first things first."""
-        found: dict[str, None] = {}
-        for name in self._selected:
-            self._walk(name, found)
-        return [name for name in found if _is_stage(self._tasks[name])]
-
-    def _walk(self, name: str, found: dict[str, None]) -> None:
-        if name in found or name not in self._tasks:
-            return
-        for earlier in (*self._tasks[name].task_dep, *self._tasks[name].setup_tasks):
-            self._walk(earlier, found)
-        found[name] = None
-
     def _complain(self, text: str) -> None:
         self._out.flush()
         write(self._err, f"\n{text}" if self._finished else text)
+
+
+def _closure(tasks: Mapping[str, Task], selected: Sequence[str]) -> dict[str, None]:
+    """The names *selected* and all they depend on, first things first.  doit has put file_dep into task_dep by then."""
+    found: dict[str, None] = {}
+
+    def walk(name: str) -> None:
+        if name not in found and name in tasks:
+            for earlier in (*tasks[name].task_dep, *tasks[name].setup_tasks):
+                walk(earlier)
+            found[name] = None
+
+    for name in selected:
+        walk(name)
+    return found
 
 
 def _is_stage(task: Task) -> bool:

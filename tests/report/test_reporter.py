@@ -45,6 +45,9 @@ class House:
         stage, _, recipe = name.partition(":")
         return self.folder / recipe / "logs" / f"{stage}.log"
 
+    def receipt(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
     def _module(self) -> dict[str, Any]:
         config = {"reporter": Reporter, "dep_file": str(self.folder / "db"), "verbosity": 2, "par_type": "thread"}
         return {"DOIT_CONFIG": config, "task_stages": self._stages, "task_build": self._builds}
@@ -59,16 +62,19 @@ class House:
                     "name": recipe,
                     "actions": [refusing(self._action(name))],
                     "uptodate": [name in self.current],
-                    "task_dep": before,
+                    "file_dep": before,
+                    "targets": [str(self.receipt(name))],
                     "io": {"capture": False},
                     "meta": {"log": self.log(name)},
                 }
-                before = [name]
+                before = [str(self.receipt(name))]
 
     def _action(self, name: str) -> Callable[[], dict[str, Any]]:
         def action() -> dict[str, Any]:
             with progress.task(name):
-                return self.acts.get(name, made)(name)
+                values = self.acts.get(name, made)(name)
+            self.receipt(name).touch()
+            return values
 
         return action
 
@@ -119,6 +125,7 @@ def test_a_build_says_why_each_stage_ran_and_what_came_of_it(house: House) -> No
 
 
 def test_a_build_with_nothing_to_do_says_one_line(house: House) -> None:
+    house.doit("build:debian-12")
     house.current = {f"{stage}:debian-12" for stage in STAGES}
     assert house.doit("build:debian-12") == (0, "✓ debian-12 is up to date: ami-debian-12 in the lab\n")
 
@@ -129,6 +136,7 @@ def test_stages_that_ensure_kept_are_up_to_date_too(house: House) -> None:
 
 
 def test_a_stage_alone_needs_no_farewell(house: House) -> None:
+    house.doit("packages:debian-12")
     house.current = {"packages:debian-12"}
     house.acts["rootfs:debian-12"] = lambda _: {"action": "adopted", "reason": "never made"}
     code, text = house.doit("rootfs:debian-12")
