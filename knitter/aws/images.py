@@ -4,7 +4,6 @@ Sources: Amazon EC2 API Reference, RegisterImage (its defaults are traps: i386, 
 RegisterImage takes no ClientToken: the tag `knitter:key` and the name make it idempotent.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from knitter.aws import inventory
@@ -33,14 +32,6 @@ class RefusedImageError(CloudError):
         self.field = field
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """An AMI that is there."""
-
-    id: str
-    name: str
-
-
 def find_available(cloud: Cloud, key: str) -> inventory.OwnedImage | None:
     """An AMI with this `knitter:key` that can be launched."""
     return next((one for one in inventory.images(cloud).values() if (one.key, one.state) == (key, "available")), None)
@@ -52,8 +43,8 @@ def is_available(cloud: Cloud, image: str, *, snapshot: str) -> bool:
     return found is not None and found.state == "available" and snapshot in found.snapshots
 
 
-def ensure_image(cloud: Cloud, wanted: Wanted) -> Registered:
-    """The AMI *wanted*: available, tagged, and found to be what was asked for.  Safe to repeat.
+def ensure_image(cloud: Cloud, wanted: Wanted) -> str:
+    """Id of the AMI *wanted*: available, tagged, and found to be what was asked for.  Safe to repeat.
 
     Raises RefusedImageError, CloudError, and KnitterError when the name is taken or what came back differs.
     """
@@ -61,7 +52,7 @@ def ensure_image(cloud: Cloud, wanted: Wanted) -> Registered:
     cloud.forget()
     ensure_tags(cloud, [wanted.snapshot], wanted.snapshot_tags)
     check(image, differences(wanted, _wait_available(cloud, image)))
-    return Registered(image, wanted.name)
+    return image
 
 
 def check(image: str, different: list[tuple[str, str, str]]) -> None:

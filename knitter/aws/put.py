@@ -30,6 +30,9 @@ class Putter(Protocol):
     def abort(self) -> None:
         """Make a `put` that is under way in another thread return soon."""
 
+    def close(self) -> None:
+        """Close the connections.  Safe to repeat; not before all threads ended."""
+
 
 class HttpPutter:
     """One persistent connection."""
@@ -58,6 +61,10 @@ class HttpPutter:
         if connected := self._connection.sock:
             with suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See Putter."""
+        self._connection.close()
 
     def _headers(self, path: str, sha256: bytes) -> dict[str, str]:
         headers = {
@@ -98,6 +105,10 @@ class Boto3Putter:
 
     def abort(self) -> None:
         """Nothing: botocore's connections cannot be reached; the request ends by its own timeout."""
+
+    def close(self) -> None:
+        """See Putter."""
+        self._client.close()
 
 
 def putters(engine: Engine, cloud: Cloud, snapshot: str, *, threads: int) -> Callable[[], Putter]:

@@ -189,6 +189,8 @@ def _run(job: _Upload, threads: int, *, skipped: int, total: int) -> None:
         for thread in crew:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
+        for putter in job.putters:
+            putter.close()
     if job.failure:
         raise job.failure
     say("uploading", done=(skipped + job.put) * BLOCK, total=total * BLOCK, unit="B")

@@ -1,0 +1,143 @@
+"""Stage `ami`: RegisterImage, with every field said, and read back."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import JsonValue
+
+from knitter import receipt
+from knitter.aws import images
+from knitter.aws.images import RefusedImageError
+from knitter.aws.registration import Wanted
+from knitter.aws.tags import stamp
+from knitter.errors import CloudError, KnitterError
+from knitter.receipt import Receipt
+from knitter.recipe.ami import BootMode, check_name
+from knitter.recipe.model import Recipe
+from knitter.stages.packages import Packages
+from knitter.stages.snapshot import Snapshot
+from knitter.stages.stage import Build, Made, Stage, Work, section
+from knitter.units import GIB
+
+_BOOT_MODES: Final[dict[str, BootMode]] = {"bios": "legacy-bios", "uefi": "uefi", "both": "uefi-preferred"}
+_WRITTEN: Final = {
+    "Name": "ami.name",
+    "Description": "ami.description",
+    "Architecture": "packages.architecture",
+    "BootMode": "ami.boot_mode or boot.firmware",
+    "RootDeviceName": "ami.root_device",
+    "EnaSupport": "ami.ena",
+    "ImdsSupport": "ami.imds",
+    "TpmSupport": "ami.tpm",
+    "VolumeSize": "ami.volume.size",
+    "VolumeType": "ami.volume.type",
+    "Iops": "ami.volume.iops",
+    "TagSpecifications": "ami.tags",
+}
+"""Parameter of RegisterImage -> where the recipe says it."""
+
+
+class Ami(Stage):
+    """Registers the snapshot as an AMI."""
+
+    name = "ami"
+    revision = 1
+    does = "register the snapshot as an AMI"
+    consumes = (Snapshot,)
+    in_cloud = True
+
+    def sections(self, build: Build) -> dict[str, JsonValue]:
+        """All that RegisterImage is told; the name is part of it, so the recipe's own name is too."""
+        recipe = build.recipe
+        told: dict[str, JsonValue] = {
+            "recipe.name": recipe.name,
+            "packages.architecture": recipe.packages.architecture,
+            "boot.firmware": recipe.boot.firmware,
+        }
+        return section("ami", recipe.ami) | told
+
+    def alive(self, build: Build, left: Receipt) -> bool:
+        """Whether the AMI can be launched and is made of the snapshot it was made of."""
+        image, snapshot = str(left.facts["image"]), str(left.facts["snapshot"])
+        return images.is_available(build.cloud(), image, snapshot=snapshot)
+
+    def adopt(self, build: Build, key: str) -> Made | None:
+        """The AMI with this key."""
+        found = images.find_available(build.cloud(), key)
+        return self._made(build, found.id, found.name) if found else None
+
+    def make(self, build: Build, work: Work) -> Made:
+        """Register, wait, compare.  Raises CloudError that names the recipe's field when AWS refuses one."""
+        wanted = self._wanted(build, work.key)
+        try:
+            image = images.ensure_image(build.cloud(), wanted)
+        except RefusedImageError as error:
+            raise _in_recipe_words(error) from error
+        work.log.write_text(f"{image}: {wanted}\n")
+        return self._made(build, image, wanted.name)
+
+    def _wanted(self, build: Build, key: str) -> Wanted:
+        recipe, stored = build.recipe, Snapshot().read(build).facts
+        ami = recipe.ami
+        name = self._ami_name(build, key)
+        return Wanted(
+            name=name,
+            description=ami.description,
+            architecture=recipe.packages.architecture,
+            boot_mode=plan_boot_mode(recipe),
+            root_device=ami.root_device,
+            snapshot=str(stored["snapshot"]),
+            size=(ami.volume.size or int(str(stored["size"]))) // GIB,
+            volume_type=ami.volume.type,
+            iops=ami.volume.iops,
+            delete_on_termination=ami.volume.delete_on_termination,
+            ena=ami.ena,
+            imds=ami.imds,
+            tpm=ami.tpm,
+            tags=stamp(key=key, recipe=recipe.name, stage=self.name, name=name) | ami.tags,
+            snapshot_tags=dict(ami.tags),
+        )
+
+    def _ami_name(self, build: Build, key: str) -> str:
+        """The template, filled.  Raises KnitterError if no AMI may be called that."""
+        recipe = build.recipe
+        date = datetime.fromtimestamp(Packages().lock(build).epoch, UTC)
+        name = recipe.ami.fill_name(
+            recipe=recipe.name, date=f"{date:%Y%m%d}", key=key[:8], architecture=recipe.packages.architecture
+        )
+        if reason := check_name(name):
+            raise KnitterError(
+                f"{recipe.name}: the AMI cannot be called {name!r}", details=reason, hint="correct ami.name"
+            )
+        return name
+
+    def _made(self, build: Build, image: str, name: str) -> Made:
+        stored = Snapshot().read(build).facts
+        volume = build.recipe.ami.volume.size or stored["size"]
+        facts: dict[str, JsonValue] = {
+            "image": image,
+            "name": name,
+            "region": stored["region"],
+            "snapshot": stored["snapshot"],
+            "size": volume,
+        }
+        return Made(receipt.digest_of([image]), facts=facts)
+
+
+def plan_boot_mode(recipe: Recipe) -> BootMode:
+    """How instances boot.  Graviton knows UEFI only (Amazon EC2 User Guide, "Boot modes")."""
+    if recipe.ami.boot_mode:
+        return recipe.ami.boot_mode
+    return "uefi" if recipe.packages.architecture == "arm64" else _BOOT_MODES[recipe.boot.firmware]
+
+
+def _in_recipe_words(error: RefusedImageError) -> CloudError:
+    where = _WRITTEN.get(error.field)
+    if not where:
+        return error
+    return CloudError(
+        f"{error.brief} (parameter {error.field})",
+        code=error.code,
+        details=error.details,
+        hint=f"correct {where} in recipe.toml",
+    )
