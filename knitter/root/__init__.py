@@ -1,0 +1,7 @@
+"""A root tree in the making: the machine's work that `distro` plans.
+
+tree        where it is made, and how commands run in it
+base        bootstrapped from a lock, kept by content
+dress       customised as a recipe says
+proof       the packed tree, looked through by somebody who did not make it
+"""

@@ -1,0 +1,160 @@
+"""The base: a root bootstrapped from a lock and nothing else, kept in the cache by what it was made from.
+
+    <cache>/roots/<key>-<sha256>.tar     whole: its name says what its content must be
+
+A base that does not hold what its name says, as after a crash in the middle of writing, is removed and made again; so
+it need not be synced to disk, which for 500 MB takes seconds.  Bases that nobody used for a while are removed.
+"""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from knitter.cache import Cache
+from knitter.command import command
+from knitter.distro import archive, bootstrap
+from knitter.errors import KnitterError
+from knitter.lock import Lock, Package
+from knitter.progress import say
+from knitter.root.tree import Tree
+from knitter.units import parse_duration
+
+KEEP: Final = parse_duration("14d")
+"""Seconds that a base stays without being used."""
+
+
+@dataclass(frozen=True)
+class Bases:
+    """The cache of bases, shared by all recipes; safe for several processes at once."""
+
+    directory: Path
+
+    def find(self, key: str) -> Path | None:
+        """The base of *key*; its content is not read."""
+        return next(iter(sorted(self.directory.glob(f"{key}-*.tar"))), None)
+
+    def partial(self, key: str) -> Path:
+        """Where this process may write a base before it is whole."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return self.directory / f".{key}.{os.getpid()}"
+
+    def put(self, key: str, partial: Path) -> None:
+        """Take in a base that is whole."""
+        partial.replace(self.directory / f"{key}-{sha256(partial)}.tar")
+
+    def prune(self, *, now: float) -> None:
+        """Remove what was not used for KEEP, and what killed processes left."""
+        for path in self.directory.iterdir():
+            if path.stat().st_mtime < now - KEEP:
+                path.unlink(missing_ok=True)
+
+
+def ensure(tree: Tree, lock: Lock, cache: Cache) -> None:
+    """Fill *tree* with the base of *lock*, from the cache or anew."""
+    bases, key = Bases(cache.directory / "roots"), base_key(lock)
+    known = bases.find(key)
+    if known and _unpack(tree, known):
+        return
+    _bootstrap(tree, lock, cache)
+    _finish(tree, lock)
+    _keep(tree, bases, key)
+
+
+def base_key(lock: Lock) -> str:
+    """sha256 of all that decides a base: the lock, whose newest date is the epoch, and how knitter bootstraps."""
+    return hashlib.sha256(f"{bootstrap.REVISION}\n{lock.text()}".encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unpack(tree: Tree, base: Path) -> bool:
+    """Fill the tree from *base* if it holds what its name says; else remove it."""
+    say("unpacking the base")
+    os.utime(base)
+    tree.run(command("mkdir", tree.path))
+    with ThreadPoolExecutor(1) as pool:  # reading and unpacking side by side
+        content = pool.submit(sha256, base)
+        try:
+            tree.run(archive.unpack(base, tree.path))
+        except KnitterError:
+            if base.stem.endswith(content.result()):
+                raise
+    if base.stem.endswith(content.result()):
+        return True
+    base.unlink(missing_ok=True)
+    tree.run(command("rm", "-rf", tree.path))
+    return False
+
+
+def _bootstrap(tree: Tree, lock: Lock, cache: Cache) -> None:
+    say("verifying packages", total=len(lock.packages), unit="packages")
+    files = {package: cache.path(package.sha256) for package in lock.packages}
+    repository = tree.place / "repository"
+    tree.run(command("mkdir", repository))
+    _verify(bootstrap.indexed(tree.run(bootstrap.fill_repository(repository, files))), files)
+    follow = _follow(2 * len(lock.packages))
+    tree.run(bootstrap.bootstrap(lock.packages, repository, tree.path, epoch=tree.epoch), on_line=follow)
+    tree.run(command("rm", "-rf", repository))
+
+
+def _verify(indexed: dict[str, str], files: dict[Package, Path]) -> None:
+    """The index was computed from the very files that are installed next: compare it with the lock."""
+    wanted = {bootstrap.file_name(package): package.sha256 for package in files}
+    damaged = [path for package, path in files.items() if indexed.get(bootstrap.file_name(package)) != package.sha256]
+    if damaged or wanted != indexed:
+        for path in damaged:
+            path.unlink(missing_ok=True)
+        raise KnitterError(
+            "packages in the cache are not what the lock says; they are removed",
+            details="\n".join(map(str, damaged)),
+            hint="run again: they are fetched anew",
+        )
+
+
+def _finish(tree: Tree, lock: Lock) -> None:
+    say("making the initial RAM disk")
+    tree.inside(bootstrap.finish())
+    found = bootstrap.installed(tree.inside(bootstrap.settle()))
+    wanted = {(package.name, package.version) for package in lock.packages}
+    if found != wanted:
+        raise KnitterError(
+            "what was installed is not what the lock says",
+            details="\n".join(sorted(f"{name} {version}" for name, version in found ^ wanted)),
+        )
+
+
+def _keep(tree: Tree, bases: Bases, key: str) -> None:
+    say("keeping the base")
+    partial = bases.partial(key)
+    try:
+        tree.run(archive.pack(tree.path, partial, epoch=tree.epoch))
+        bases.put(key, partial)
+    finally:
+        partial.unlink(missing_ok=True)
+    bases.prune(now=time.time())
+
+
+_STEP: Final = re.compile(r"(Unpacking|Setting up) ")
+
+
+def _follow(total: int) -> Callable[[str], None]:
+    """Says how far dpkg is: it speaks of each package twice."""
+    done = 0
+
+    def on_line(line: str) -> None:
+        nonlocal done
+        if _STEP.match(line):
+            done += 1
+            say("bootstrapping", done=min(done, total), total=total, unit="steps")
+
+    return on_line

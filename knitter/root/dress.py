@@ -1,0 +1,85 @@
+"""Customise a root as a recipe says, then scrub it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from knitter.command import Command, command
+from knitter.distro import archive, customise, debian, overlay, scrub
+from knitter.distro.apt import Source
+from knitter.lock import Lock
+from knitter.progress import say
+from knitter.recipe.model import Recipe
+from knitter.root.tree import Tree
+
+
+def dress(tree: Tree, recipe: Recipe, lock: Lock, *, staging: Path) -> None:
+    """Everything the recipe says of the root, in an order where each may rest on what came before.
+
+    staging: a directory of the host for files on their way into the tree.
+    """
+    say("customising")
+    before = tree.inside(customise.fingerprint())
+    _run(tree, customise.plan_system(recipe.system))
+    _run(tree, _package_management(recipe, lock))
+    for number, layer in enumerate(recipe.layers):
+        _lay_over(tree, layer / "files", staging / f"overlay-{number}.tar")
+    _run(tree, customise.plan_accounts(recipe.system))
+    _run(tree, customise.plan_services(recipe.system))
+    _run_scripts(tree, recipe)
+    if tree.inside(customise.fingerprint()) != before:
+        say("making the initial RAM disk anew")
+        tree.inside(customise.update_initramfs())
+    say("scrubbing")
+    tree.inside(scrub.scrub(epoch=tree.epoch))
+    tree.run(scrub.empty_mounts(tree.path))
+
+
+def _run(tree: Tree, commands: Iterable[Command]) -> None:
+    for one in commands:
+        tree.inside(one)
+
+
+def _package_management(recipe: Recipe, lock: Lock) -> Iterable[Command]:
+    keyring = image_keyring(recipe)
+    if recipe.packages.keyring:
+        yield customise.write_bytes(keyring, recipe.path_of(recipe.packages.keyring).read_bytes())
+    yield customise.write("/etc/apt/sources.list", customise.sources_list(image_sources(recipe, lock), keyring))
+    yield customise.mark_packages(recipe.packages.install)
+
+
+def image_keyring(recipe: Recipe) -> str:
+    """Where the image keeps the public keys of its archive: the distribution's package brings them, or the recipe."""
+    own = recipe.packages.keyring
+    return (
+        f"/etc/apt/keyrings/{Path(own).name}" if own else str(debian.distribution_of(recipe.packages.release).keyring)
+    )
+
+
+def image_sources(recipe: Recipe, lock: Lock) -> list[Source]:
+    """What the image's apt fetches from: the lock's repositories, and their components as the recipe has them."""
+    release = recipe.packages.release
+    components = {
+        (one.url.format(release=release).rstrip("/"), one.suite.format(release=release)): one.components
+        for one in recipe.packages.repositories
+    }
+    return [
+        Source(one.url, one.suite, components.get((one.url.rstrip("/"), one.suite), ("main",)))
+        for one in lock.repositories
+    ]
+
+
+def _lay_over(tree: Tree, directory: Path, staged: Path) -> None:
+    if directory.is_dir():
+        overlay.write_archive(directory, staged, epoch=tree.epoch)
+        tree.run(archive.lay_over(staged, tree.path))
+        staged.unlink()
+
+
+def _run_scripts(tree: Tree, recipe: Recipe) -> None:
+    if not recipe.system.scripts:
+        return
+    tree.inside(customise.forbid_daemons())
+    for name in recipe.system.scripts:
+        say(f"running {name}")
+        tree.inside(command("/run/script"), run=recipe.path_of(name))
+    tree.inside(customise.allow_daemons())
