@@ -5,8 +5,8 @@ import string
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from knitter.recipe.base import Form, Problem, Section, Size
-from knitter.recipe.disk import check_volume
+from knitter.recipe.base import Form, Problem, Section
+from knitter.recipe.disk import VolumeSize
 from knitter.units import GIB, TIB, format_size
 
 BootMode = Literal["legacy-bios", "uefi", "uefi-preferred"]
@@ -18,8 +18,8 @@ _TAGS: Final = 50 - OWN_TAGS
 _NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
 _NAME_WORDS: Final = "must give 3 to 128 letters, digits, spaces and ()[]./-'@_"
 _FIELDS: Final = ("recipe", "date", "key", "architecture")
-_TYPE_LARGEST: Final = {"standard": TIB}
-_TYPE_SMALLEST: Final = {"io1": 4 * GIB, "io2": 4 * GIB}
+_TYPE_SIZES: Final = {"standard": (GIB, TIB), "io1": (4 * GIB, 16 * TIB), "io2": (4 * GIB, 16 * TIB)}
+_NEED_IOPS: Final = ("io1", "io2")
 _TYPE_IOPS: Final = {"gp3": range(3000, 80001), "io1": range(100, 64001), "io2": range(100, 256001)}
 
 _Description = Annotated[str, Form(r"[ -~]{0,255}", "one line of at most 255 ASCII characters")]
@@ -30,7 +30,7 @@ class BlockDevice(Section):
 
     type: Literal["gp3", "gp2", "io1", "io2", "standard"] = "gp3"
     """EBS volume type.  io1 and io2 need `iops`."""
-    size: Size | None = None
+    size: VolumeSize | None = None
     """In whole GiB, no less than the disk.  Left out: as large as the disk."""
     iops: int | None = None
     """For gp3, io1 and io2.  Left out: what EBS gives a gp3."""
@@ -38,22 +38,16 @@ class BlockDevice(Section):
     """Whether the volume goes when its instance is terminated."""
 
     def _problems(self) -> Iterator[Problem]:
+        least, most = _TYPE_SIZES.get(self.type, (0, self.size or 0))
+        if self.size is not None and not least <= self.size <= most:
+            yield Problem(("size",), f"must be from {format_size(least)} to {format_size(most)} for {self.type}")
         allowed = _TYPE_IOPS.get(self.type)
-        if self.size is not None and (reason := self._check_size(self.size)):
-            yield Problem(("size",), reason)
-        if self.type in _TYPE_SMALLEST and self.iops is None:
+        if self.type in _NEED_IOPS and self.iops is None:
             yield Problem(("type",), f"{self.type} needs iops")
         if self.iops is not None and allowed is None:
             yield Problem(("iops",), f"a {self.type} volume takes none; gp3, io1 and io2 do")
         if self.iops is not None and allowed is not None and self.iops not in allowed:
             yield Problem(("iops",), f"must be from {allowed.start} to {allowed.stop - 1} for {self.type}")
-
-    def _check_size(self, size: int) -> str:
-        if size < (least := _TYPE_SMALLEST.get(self.type, 0)):
-            return f"must be at least {format_size(least)} for {self.type}"
-        if size > (most := _TYPE_LARGEST.get(self.type, size)):
-            return f"must be at most {format_size(most)} for {self.type}"
-        return check_volume(size)
 
 
 class Ami(Section):

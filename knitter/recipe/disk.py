@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from knitter.recipe.base import Form, ImagePath, Problem, Section, Size, SizeOrRest, at_least, twice
 from knitter.units import GIB, KIB, MIB, TIB, format_size
 
-SMALLEST: Final = GIB
+_SMALLEST: Final = GIB
 """EBS has no smaller volume."""
-LARGEST: Final = 16 * TIB
+_LARGEST: Final = 16 * TIB
+"""More than any root needs, and within what every current volume type allows but `standard`."""
 
 _ROOT_SMALLEST: Final = 256 * MIB
 _DATA_SMALLEST: Final = 8 * MIB
@@ -24,6 +25,18 @@ _LABEL_LENGTHS: Final = {"ext4": 16, "vfat": 11}
 _NOT_MOUNT_POINTS: Final = ("/dev", "/etc", "/proc", "/run", "/sys")
 
 _Options = Annotated[str, Form(r"[^\s,]+(,[^\s,]+)*", "mount options parted by commas, without space")]
+
+
+def _volume(size: int) -> int:
+    if not _SMALLEST <= size <= _LARGEST:
+        raise ValueError(f"must be from {format_size(_SMALLEST)} to {format_size(_LARGEST)}")
+    if size % GIB:
+        raise ValueError("must be whole GiB: an EBS volume has no other sizes")
+    return size
+
+
+VolumeSize = Annotated[Size, AfterValidator(_volume)]
+"""Bytes of an EBS volume."""
 
 
 def _mounted_early(mount: str) -> Iterator[Problem]:
@@ -125,17 +138,10 @@ Partition = Annotated[
 ]
 
 
-def check_volume(size: int) -> str:
-    """What forbids a volume of *size* bytes; empty if nothing does."""
-    if not SMALLEST <= size <= LARGEST:
-        return f"must be from {format_size(SMALLEST)} to {format_size(LARGEST)}"
-    return "must be whole GiB: an EBS volume has no other sizes" if size % GIB else ""
-
-
 class Disk(Section):
     """How the disk is cut.  Read by `disk`."""
 
-    size: Size = 8 * GIB
+    size: VolumeSize = 8 * GIB
     """Whole disk, in whole GiB: an EBS volume has no other sizes."""
     label: Literal["gpt", "msdos"] = "gpt"
     """Partition table."""
@@ -148,8 +154,6 @@ class Disk(Section):
     Default: 1MiB bios-boot, 64MiB esp, and the rest for an ext4 root."""
 
     def _problems(self) -> Iterator[Problem]:
-        if reason := check_volume(self.size):
-            yield Problem(("size",), reason)
         yield from self._roles()
         yield from self._fit()
         if self.label == "msdos":

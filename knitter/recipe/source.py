@@ -109,7 +109,7 @@ def _list(table: Table, key: str) -> list[Any]:
 
 def _folder(recipes: Path, name: str) -> Path:
     """The folder of a recipe; one that cannot exist for a name that is no folder's."""
-    return recipes / name if Path(name).name == name and not name.startswith(".") else recipes / ".no-such-recipe"
+    return recipes / name if name and Path(name).name == name and name[0] != "." else recipes / ".no-such-recipe"
 
 
 def _read(recipes: Path, name: str) -> Source:
