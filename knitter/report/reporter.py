@@ -121,15 +121,18 @@ class Reporter:
         self._stop_listening()
         self._display.close()
         # doit calls this in a `finally`, so what ends the run is the exception being handled.
-        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
-            self._complain("interrupted; run the same command again to continue")
-            raise SystemExit(INTERRUPTED) from None
-        if text := self._result(self._products()):
+        interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+        if not interrupted and (text := self._result(self._products())):
             write(self._out, text)
         look = look_of(self._err)
         errors = [render(error, look=look, where=name) for name, error in self._failures] + self._other_errors
+        if interrupted:
+            errors.append("interrupted; run the same command again to continue")
         if errors:
-            self._complain("\n".join(errors))
+            self._out.flush()
+            write(self._err, "\n".join(["", *errors] if self._failures and self._finished else errors))
+        if interrupted:
+            raise SystemExit(INTERRUPTED) from None
 
     def _hear(self, word: Progress) -> None:
         now = time.monotonic()
@@ -162,7 +165,7 @@ class Reporter:
                 products.append(_farewell(task)())
             except KnitterError as error:
                 self._failures.append((task.name, error))
-        return products
+        return sorted(products, key=lambda product: product.recipe)
 
     def _result(self, products: Sequence[Product]) -> str:
         """What goes to stdout at the end; empty if no stage was asked for."""
@@ -179,10 +182,6 @@ class Reporter:
         end = [total(ran, current=self._up_to_date, seconds=seconds), not_reached(missed, look=look)]
         blocks = [table(ran, look=look), several(products, look=look), "\n".join(filter(None, end))]
         return ("\n" if ran else "") + "\n\n".join(filter(None, blocks))
-
-    def _complain(self, text: str) -> None:
-        self._out.flush()
-        write(self._err, f"\n{text}" if self._finished else text)
 
 
 def _closure(tasks: Mapping[str, Task], selected: Sequence[str]) -> dict[str, None]:
