@@ -240,7 +240,11 @@ def test_a_product_that_cannot_be_told_is_an_error_not_a_crash(house: House, mon
     assert text.endswith("build:debian-12: debian-12 has no ami yet\n")
 
 
-def test_an_error_while_tasks_are_made_is_text_and_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_while_tasks_are_made_is_text_and_exit_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # doit's database goes where it runs
+
     @creating
     def task_build() -> Iterator[dict[str, Any]]:
         yield {"name": "a", "actions": None}
