@@ -241,16 +241,15 @@ def test_a_product_that_cannot_be_told_is_an_error_not_a_crash(house: House, mon
 
 
 def test_an_error_while_tasks_are_made_is_text_and_exit_code_3(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # doit's database goes where it runs
-
     @creating
     def task_build() -> Iterator[dict[str, Any]]:
         yield {"name": "a", "actions": None}
         raise KnitterError("recipes/b/recipe.toml cannot be used", details="line 3: disk.sze", hint="disk.size?")
 
-    code = DoitMain(ModuleTaskLoader({"task_build": task_build}), config_filenames=()).run(["list"])
+    module = {"DOIT_CONFIG": {"dep_file": str(tmp_path / "db")}, "task_build": task_build}
+    code = DoitMain(ModuleTaskLoader(module), config_filenames=()).run(["list"])
     assert code == 3
     assert capsys.readouterr().err == (
         "ERROR: recipes/b/recipe.toml cannot be used\n    line 3: disk.sze\n  → disk.size?\n"
