@@ -18,7 +18,7 @@ from knitter.command import Command, command
 
 _SCRUB: Final = """
 # logs: login records stay as empty files, the rest is made when first written
-rm -rf /var/log/journal
+if [ -d /var/log/journal ]; then find /var/log/journal -mindepth 1 -delete; fi
 for name in btmp faillog lastlog wtmp; do if [ -e "/var/log/$name" ]; then : > "/var/log/$name"; fi; done
 find /var/log -type f -size +0 -delete
 # package management
