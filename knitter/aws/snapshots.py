@@ -102,7 +102,7 @@ def ensure_snapshot(
         with Journal(journal, snapshot) as known:
             put = upload(cloud, snapshot, order.disk, order.blocks, journal=known, manner=manner, note=note)
             if not known.complete:
-                _complete(cloud, snapshot, order.blocks)
+                _complete(cloud, snapshot, order.blocks, patience=min(REPEATED, manner.patience))
                 known.add_complete()
         wait_completed(cloud, snapshot)
     ensure_tags(cloud, [snapshot], order.tags | run_tag())
@@ -206,7 +206,7 @@ def _lives(cloud: Cloud, snapshot: str, age: float) -> bool:
     return found is not None and found["State"] in {"pending", "completed"}
 
 
-def _complete(cloud: Cloud, snapshot: str, blocks: Sequence[Block]) -> None:
+def _complete(cloud: Cloud, snapshot: str, blocks: Sequence[Block], *, patience: float) -> None:
     """Ask for completion.  A run killed right after the same request finds it refused, but the snapshot completing."""
     try:
         with explained(f"completing snapshot {snapshot}"):
@@ -221,7 +221,7 @@ def _complete(cloud: Cloud, snapshot: str, blocks: Sequence[Block]) -> None:
         if refused.code not in _ASKED_TWICE:
             raise
         try:
-            wait_completed(cloud, snapshot, limit=REPEATED)
+            wait_completed(cloud, snapshot, limit=patience)
         except CloudError:
             raise refused from None
 
