@@ -18,6 +18,7 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Final
 
+from knitter import interrupt
 from knitter.cache import Cache
 from knitter.errors import KnitterError
 from knitter.progress import say
@@ -88,6 +89,7 @@ def _watch(futures: Sequence[Future[None]], session: "_Session", total: int) -> 
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+        interrupt.check()
         say("fetching packages", done=min(session.done, total), total=total, unit="B")
         for future in done:
             future.result()

@@ -47,6 +47,10 @@ def resolve(wanted: Packages, *, keyring: Path, mirrors: Mapping[str, str], dire
 
 
 def _make_root(directory: Path, architecture: str, keyring: Path, *, recommends: bool) -> apt.Root:
+    if '"' in str(directory):
+        raise KnitterError(
+            f"apt cannot work below {directory}: a quote in the path", hint="use another build_directory"
+        )
     root = apt.Root(directory)
     for one in root.directories():
         one.mkdir(parents=True, exist_ok=True)
@@ -97,7 +101,7 @@ def _plan(root: apt.Root, log: Path, *, install: Sequence[str], remove: Sequence
     done, lines = _run(apt.plan_resolve(root, install=install, remove=remove), log)
     if done.code:
         names = Local().run(apt.plan_names(root), log=log).text.splitlines()
-        raise apt_refusals.refused_resolve(done.text, "\n".join(lines), names)
+        raise apt_refusals.refused_resolve(done.text, lines, names=names, remove=remove)
     try:
         return apt.parse_uris(done.text)
     except ValueError as error:

@@ -3,21 +3,20 @@
 with DebianArchive(tmp_path / "archive") as archive:
     archive.add("hello", depends="libc6")
     archive.publish()
-    ... archive.url, archive.suite, archive.keyring
+    ... archive.url, archive.suite, archive.keyring; archive.server.down()
 """
 
 import shutil
 import subprocess
 import tempfile
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
+
+from tests.file_server import FileServer
 
 DPKG_ARCHITECTURE = "amd64"
 
@@ -28,31 +27,25 @@ class DebianArchive:
     def __init__(self, directory: Path, *, suite: str = "tiny") -> None:
         self.directory = directory
         self.suite = suite
-        self.requests: list[tuple[str, str]] = []
-        """(path, Range header or "") of each request, in order."""
-        self.cut: dict[str, int] = {}
-        """Path -> bytes after which the connection dies, once."""
-        self.ranges = True
-        """Whether the server honours Range."""
+        self.server = FileServer(directory)
         self._key_home = Path(tempfile.mkdtemp(prefix="knit-gpg-"))  # short: gpg-agent's socket has 107 bytes at most
-        self._server: _Server | None = None
-        self._port = 0
         self._user = ""
 
     def __enter__(self) -> Self:
         (self.directory / "pool").mkdir(parents=True)
         self.use_new_key("archive")
-        self.up()
+        self.server.up()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.down()
+        self.server.down()
         self._run("gpgconf", "--homedir", self._key_home, "--kill", "all")
-        shutil.rmtree(self._key_home)
+        while self._key_home.exists():  # gpg-agent removes its sockets meanwhile
+            shutil.rmtree(self._key_home, ignore_errors=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return self.server.url
 
     @property
     def keyring(self) -> Path:
@@ -138,20 +131,9 @@ class DebianArchive:
         """Path of the index of packages."""
         return f"dists/{self.suite}/main/binary-{DPKG_ARCHITECTURE}/Packages"
 
-    def up(self) -> None:
-        """Serve, at the same port as before."""
-        self._server = _Server(("127.0.0.1", self._port), self)
-        self._port = self._server.server_address[1]
-
-    def down(self) -> None:
-        """Answer no more."""
-        if self._server:
-            self._server.stop()
-            self._server = None
-
     def downloads(self, name: str) -> list[str]:
         """The Range header of each request for the package *name*."""
-        return [span for path, span in self.requests if path.startswith(f"/pool/{name}_")]
+        return [span for path, span in self.server.requests if path.startswith(f"/pool/{name}_")]
 
     def _gpg(self, *arguments: str | Path) -> None:
         options = ("--batch", "--quiet", "--pinentry-mode", "loopback", "--digest-algo", "SHA512")
@@ -161,59 +143,6 @@ class DebianArchive:
         done = subprocess.run(argv, cwd=self.directory, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, address: tuple[str, int], archive: DebianArchive) -> None:
-        super().__init__(address, _Handler)
-        self.archive = archive
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is none."""
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = 10
-    server: _Server
-
-    def do_GET(self) -> None:
-        archive = self.server.archive
-        span = self.headers.get("Range", "")
-        archive.requests.append((self.path, span))
-        path = archive.directory / unquote(self.path).lstrip("/")
-        if not path.is_file():
-            self.send_error(404)
-            return
-        data = path.read_bytes()
-        start = int(span.removeprefix("bytes=").rstrip("-")) if span and archive.ranges else 0
-        self._send(data, start, cut=archive.cut.pop(self.path, None))
-
-    def _send(self, data: bytes, start: int, *, cut: int | None) -> None:
-        if start >= len(data) > 0:
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
-        self.end_headers()
-        self.wfile.write(data[start:cut])
-        if cut is not None:
-            self.close_connection = True
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing: `requests` has it."""
 
 
 def _control(name: str, version: str, architecture: str, fields: Mapping[str, str]) -> str:

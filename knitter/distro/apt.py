@@ -17,9 +17,6 @@ from urllib.parse import unquote
 from knitter.command import Command, command
 from knitter.lock import Package
 
-BASE: Final = ("?essential", "?priority(required)", "apt")
-"""In every image: what Debian policy calls essential and required, and the means to add more."""
-
 _DEFAULTS_HOOK: Final = 'cat "$1"/etc/apt/sources.list; exit 1'
 
 
@@ -78,7 +75,10 @@ class Root:
 
 
 def config_text(root: Root, *, architecture: str, recommends: bool) -> str:
-    """apt.conf of the private root.  architecture: dpkg's name."""
+    """apt.conf of the private root, in whose path no quote may be: apt cannot escape one.
+
+    architecture: dpkg's name.
+    """
     values = {
         "Dir": root.directory,
         "Dir::State::status": root.status,
@@ -111,8 +111,13 @@ def plan_update(root: Root) -> Command:
 
 
 def plan_resolve(root: Root, *, install: Sequence[str], remove: Sequence[str]) -> Command:
-    """Print what would be downloaded to install *install* besides BASE, without *remove*; see `parse_uris`."""
-    names = [*BASE, *install, *(f"{name}-" for name in remove)]
+    """Print what would be downloaded; see `parse_uris`.
+
+    Besides *install*: apt, which it calls essential itself, and what Debian policy calls essential or required.
+    *remove* may name required packages, but no essential ones, on which others depend without saying so.
+    """
+    required = "?priority(required)" + "".join(f"?not(?exact-name({name}))" for name in remove)
+    names = ["?essential", required, "apt", *install, *(f"{name}-" for name in remove)]
     return _apt("apt-get", root, "--yes", "--print-uris", "install", "--", *names)
 
 

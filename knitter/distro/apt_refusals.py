@@ -51,13 +51,17 @@ def refused_update(lines: Sequence[str]) -> KnitterError:
     return KnitterError("apt cannot read the repositories", details=details or text)
 
 
-def refused_resolve(stdout: str, stderr: str, names: Iterable[str]) -> KnitterError:
-    """The error of `apt-get install`.  names: of all packages there are."""
-    details = "\n".join([*_unmet(stdout), *(line for line in stderr.splitlines() if line.startswith("E:"))])
-    if unknown := re.findall(r"Unable to locate package (\S+)", stderr):
+def refused_resolve(stdout: str, lines: Sequence[str], *, names: Iterable[str], remove: Sequence[str]) -> KnitterError:
+    """The error of `apt-get install` without *remove*, which printed *lines* on stderr.  names: all there are."""
+    text = "\n".join(lines)
+    details = "\n".join([*_unmet(stdout), *(line for line in lines if line.startswith("E:"))])
+    if unknown := re.findall(r"Unable to locate package (\S+)", text):
         return KnitterError(
             f"no repository has {', '.join(unknown)}", details=details, hint=_nearest(unknown[0], names)
         )
+    if "Held packages were changed" in text:  # apt: it is wanted and not wanted
+        brief = f"packages.remove = {', '.join(remove)}: an essential package cannot be left out"
+        return KnitterError(brief, details=details, hint="other packages depend on essential ones without saying so")
     return KnitterError(
         "the packages cannot be installed together", details=details, hint="change packages.install or packages.remove"
     )

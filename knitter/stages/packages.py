@@ -38,7 +38,7 @@ class Packages(Stage):
         """The section, and the files of the recipe's folder that it speaks of."""
         recipe = build.recipe
         inputs = section("packages", recipe.packages)
-        if (keyring := recipe.directory / recipe.packages.keyring).is_file():
+        if (keyring := recipe.path_of(recipe.packages.keyring)).is_file():
             inputs["packages.keyring"] = hashlib.sha256(keyring.read_bytes()).hexdigest()
         if (pin := _pin(recipe)).is_file():
             inputs[OUTPUT] = pin.read_text()
@@ -149,5 +149,5 @@ def _bring_pinned(build: Build, pin: Path) -> None:
 
 def _resolve(build: Build, work: Work) -> Lock:
     wanted, mirrors = build.recipe.packages, build.settings.mirrors
-    keyring = build.recipe.directory / wanted.keyring if wanted.keyring else debian.host_keyring(wanted.release)
+    keyring = build.recipe.path_of(wanted.keyring) if wanted.keyring else debian.host_keyring(wanted.release)
     return resolve(wanted, keyring=keyring, mirrors=mirrors, directory=work.directory / "apt", log=work.log)
