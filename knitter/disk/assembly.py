@@ -1,0 +1,84 @@
+"""The whole way from rootfs.tar to a disk, in a place where a tree of foreign owners may lie.
+
+rootfs.tar --tar--> tree --GRUB, fstab--> tree --mke2fs, mtools--> disk <-- table, first sectors
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from knitter.command import command
+from knitter.disk import embed, filesystem, fstab, grub, partition
+from knitter.disk.geometry import Layout
+from knitter.disk.grub_config import Kernel
+from knitter.disk.image import Image
+from knitter.disk.tree import Tree
+from knitter.machine.namespace import Namespace
+from knitter.progress import say
+from knitter.recipe.boot import Boot
+from knitter.recipe.packages import Architecture
+
+TOOLS: Final = ("sfdisk", "mke2fs", "debugfs", "mkfs.vfat", "mmd", "mcopy", "tar", "find")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the disk shall be."""
+
+    layout: Layout
+    boot: Boot
+    architecture: Architecture
+    epoch: int
+    """Seconds since 1970: the time of everything that is made on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A disk, still in the scratch place."""
+
+    image: Image
+    kernels: list[Kernel]
+
+
+def assemble(machine: Namespace, place: Path, archive: Path, plan: Plan, *, log: Path) -> Assembled:
+    """Make the disk of *plan* from the root file system in *archive*; it lies in the empty directory *place*.
+
+    Raises KnitterError if the image lacks what it needs to boot, or has no room.
+    """
+    targets = grub.targets_of(plan.boot.firmware, plan.architecture)
+    image = Image(machine, place / "disk.raw", plan.epoch, log)
+    tree = Tree(machine, place / "tree", plan.epoch, log)
+    say("unpacking the root file system")
+    _unpack(tree, archive)
+    say("installing the boot loader")
+    kernels = grub.install(tree, plan.layout, plan.boot, targets)
+    tree.put({fstab.PATH: fstab.text(plan.layout).encode()})
+    _write_table(image, plan)
+    if any(not target.efi for target in targets):
+        boot_image, core_image = (tree.read(f"/boot/grub/i386-pc/{name}.img") for name in ("boot", "core"))
+        embed.embed(image.outside, plan.layout, boot_image=boot_image, core_image=core_image)
+    say("making the file systems")
+    _fill(image, tree, plan.layout)
+    return Assembled(image, kernels)
+
+
+def _unpack(tree: Tree, archive: Path) -> None:
+    """Unpack with all that a tar can hold, but no device nodes: the kernel fills /dev, and a user cannot make them."""
+    tree.machine.run(command("mkdir", tree.path), log=tree.log)
+    keep = ("--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*", "--acls")
+    skip = ("--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--warning=no-timestamp")
+    tar = command("tar", "--extract", f"--file={archive}", f"--directory={tree.path}", *keep, *skip)
+    tree.machine.run(tar, log=tree.log)
+
+
+def _write_table(image: Image, plan: Plan) -> None:
+    with image.outside.open("xb") as file:
+        file.truncate(plan.layout.size)
+    partition.write_table(image, plan.layout, plan.architecture)
+
+
+def _fill(image: Image, tree: Tree, layout: Layout) -> None:
+    sources = filesystem.split(tree, layout)
+    tree.settle(*sources.values())
+    for one in layout.slices:
+        filesystem.fill(image, one, sources)

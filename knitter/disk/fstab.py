@@ -1,0 +1,30 @@
+"""/etc/fstab: what is mounted where, by the ids of the file systems."""
+
+from typing import Final
+
+from knitter.disk.geometry import Layout, Slice
+from knitter.recipe.disk import Esp, Filesystem, Swap
+
+PATH: Final = "/etc/fstab"
+
+
+def text(layout: Layout) -> str:
+    """The file: mount points above others first, then swap."""
+    ordered = sorted(layout.slices, key=lambda one: (isinstance(one.partition, Swap), one.mount))
+    return "".join(f"{line}\n" for one in ordered if (line := _line(one)))
+
+
+def _line(one: Slice) -> str:
+    """Source, mount point, type, options, dump, and when it is checked: the root first.
+
+    vfat is not checked at boot: its fsck is in a package that few images have.
+    """
+    match one.partition:
+        case Filesystem(filesystem="ext4", mount=mount, options=options):
+            return f"UUID={one.source_id} {mount} ext4 {options} 0 {1 if mount == '/' else 2}"
+        case Filesystem(mount=mount, options=options) | Esp(mount=mount, options=options):
+            return f"UUID={one.source_id} {mount} vfat {options} 0 0"
+        case Swap():
+            return f"UUID={one.source_id} none swap sw 0 0"
+        case _:
+            return ""
