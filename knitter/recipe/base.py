@@ -123,19 +123,20 @@ SizeOrRest = Annotated[
 
 Line = Annotated[str, Form(r"[^\x00-\x1f\x7f]*", "one line of text, without control characters")]
 
-_PART: Final = r"(?!\.{1,2}(/|$))[^/\s\x00-\x1f\x7f]+"
-OWN_PATH: Final = rf"{_PART}(/{_PART})*"
+_PART: Final = r"(?!\.{1,2}(/|$))[!-.0-~]{1,255}"
+OWN_PATH: Final = rf"(?!.{{1025}}){_PART}(/{_PART})*"
+"""A relative path that every file system can hold: ASCII, without space, . and .. ."""
 
 ImagePath = Annotated[
     str,
     Form(
-        rf"/|(/{_PART})+",
-        "an absolute path in the image, such as /srv/data: no space, no . or .. in it, no / at its end",
+        rf"/({OWN_PATH})?",
+        "an absolute path in the image, such as /srv/data: ASCII, no space, no . or .. in it, no / at its end",
     ),
 ]
 
 OwnPath = Annotated[
-    str, Form(OWN_PATH, "a path inside the recipe's folder, such as setup.sh: not absolute, no space, no ..")
+    str, Form(OWN_PATH, "a path inside the recipe's folder, such as setup.sh: not absolute, ASCII, no space, no ..")
 ]
 
 AccountName = Annotated[

@@ -13,7 +13,7 @@ _OTHER_NAMES: Final = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
 def _as_aws_says(value: Any) -> Any:
-    if value in _OTHER_NAMES:
+    if isinstance(value, str) and value in _OTHER_NAMES:
         raise ValueError(f'must be written as AWS does: "{_OTHER_NAMES[value]}"')
     return value
 
@@ -79,7 +79,7 @@ class Packages(Section):
         str,
         Form(
             rf"(/?{OWN_PATH})?",
-            "a path in the recipe's folder, such as keys/archive.asc, or an absolute one of the host; no space, no ..",
+            "a path in the recipe's folder, such as keys/archive.asc, or an absolute one of the host: ASCII, no space or ..",
         ),
     ] = ""
     """Public keys the repositories are signed with: a path in the recipe's folder (`keys/...`), or an absolute path of

@@ -36,7 +36,7 @@ def refuse(sources: tuple[Source, ...], table: Table, problems: Iterable[Problem
     return RecipeError(
         f"recipe {sources[-1].directory.name!r} has {count}",
         details="\n".join(lines),
-        hint="README.md lists every key and what it may be",
+        hint="docs/recipe.md lists every key and what it may be",
     )
 
 
@@ -65,7 +65,7 @@ def _words(detail: ErrorDetails, section: type[Section], field: FieldInfo | None
         case "value_error":
             return str(context["error"])
         case kind:
-            return _TYPES.get(kind, detail["msg"]).format(**context)
+            return _TYPES[kind].format(**context) if kind in _TYPES else detail["msg"]
 
 
 def _choice(found: Any, expected: str) -> str:

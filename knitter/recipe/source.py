@@ -85,11 +85,12 @@ def merge(tables: Iterable[Table]) -> Table:
 
 def _over(parent: Table, child: Table) -> Table:
     merged = _deep(parent, child)
-    packages = merged.get("packages")
-    if isinstance(packages, dict) and (inherited := _list(parent, "install")):
-        removed, added = _list(child, "remove"), _list(child, "install")
+    inherited, added = _packages(parent, "install"), _packages(child, "install")
+    removed = _packages(child, "remove")
+    if inherited and all(isinstance(value, list) for value in (inherited, added, removed)):
         kept = [package for package in inherited if package not in removed]
-        packages["install"] = kept + [package for package in added if package not in kept]
+        install = kept + [package for package in added if package not in kept]
+        merged["packages"] = merged["packages"] | {"install": install}
     return merged
 
 
@@ -101,10 +102,10 @@ def _deep(parent: Table, child: Table) -> Table:
     return merged
 
 
-def _list(table: Table, key: str) -> list[Any]:
-    packages = table.get("packages")
-    value = packages.get(key) if isinstance(packages, dict) else None
-    return value if isinstance(value, list) else []
+def _packages(table: Table, key: str) -> Any:
+    """A list of the packages section; empty if it is not there.  What is no list stays, for the model to refuse."""
+    packages = table.get("packages", {})
+    return packages.get(key, []) if isinstance(packages, dict) else None
 
 
 def _folder(recipes: Path, name: str) -> Path:
@@ -116,7 +117,7 @@ def _read(recipes: Path, name: str) -> Source:
     folder = _folder(recipes, name)
     if not folder.is_dir():
         raise RecipeError(f"there is no recipe {name!r} in {recipes}", hint=nearest(name, find_names(recipes)))
-    path = folder.resolve() / FILE
+    path = folder.absolute() / FILE
     return _parse(path, _text(path))
 
 

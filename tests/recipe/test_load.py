@@ -110,8 +110,18 @@ MERGES = {
         {"packages": {"remove": ["b"]}},
         {"packages": {"remove": ["b"]}},
     ),
+    "a wrong remove leaves install alone, for the model to refuse": (
+        {"packages": {"install": ["a"]}},
+        {"packages": {"remove": "a"}},
+        {"packages": {"install": ["a"], "remove": "a"}},
+    ),
+    "a wrong install too": (
+        {"packages": {"install": ["a"]}},
+        {"packages": {"install": "b"}},
+        {"packages": {"install": "b"}},
+    ),
     "what is of another type replaces": ({"disk": {"size": "8GiB"}}, {"disk": 3}, {"disk": 3}),
-    "and is left for the model to refuse": (
+    "a wrong install of the parent is replaced": (
         {"packages": {"install": "a"}},
         {"packages": {"install": ["b"]}},
         {"packages": {"install": ["b"]}},
@@ -239,6 +249,13 @@ def test_no_such_recipe(name: str, recipes: Path, write) -> None:
         load(recipes, name)
     assert caught.value.brief == f"there is no recipe {name!r} in {recipes}"
     assert "debian-12" in caught.value.hint
+
+
+def test_a_link_to_a_folder_has_the_links_name(recipes: Path, write, tmp_path: Path) -> None:
+    write("debian-12", MINIMAL).parent.rename(tmp_path / "elsewhere")
+    (recipes / "linked").symlink_to(tmp_path / "elsewhere")
+    assert names(recipes) == ("linked",)
+    assert load(recipes, "linked").name == "linked"
 
 
 def test_a_folder_without_recipe_toml(recipes: Path) -> None:
