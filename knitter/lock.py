@@ -9,11 +9,13 @@ Text, one package a line, sorted, so that a diff between two locks reads as the 
     package adduser 3.134 all sha256:98a8... 116364 https://example.org/debian/pool/main/a/adduser/adduser_3.134_all.deb
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from knitter.errors import KnitterError
 
@@ -45,7 +47,7 @@ class Repository(BaseModel):
 
     url: str
     suite: str
-    date: datetime
+    date: AwareDatetime
     """Of its signed Release file."""
 
 
@@ -88,7 +90,7 @@ class Lock(BaseModel):
 
 def parse(text: str, origin: str) -> Lock:
     """The lock written in *text*; *origin* is named in errors.  Raises KnitterError."""
-    head: list[str] = []
+    has_format, head = False, list[str]()
     repositories: list[Repository] = []
     packages: list[Package] = []
     number = 0
@@ -99,6 +101,7 @@ def parse(text: str, origin: str) -> Lock:
                     pass
                 case ["format", version]:
                     _check_format(version)
+                    has_format = True
                 case ["distribution", family, release, architecture]:
                     head = [family, release, architecture]
                 case ["repository", url, suite, date]:
@@ -107,8 +110,9 @@ def parse(text: str, origin: str) -> Lock:
                     packages.append(_package(words))
                 case _:
                     raise ValueError(f"not a line of a lock: {line!r}")
-        if not (head and repositories and packages):
-            raise ValueError("it is not whole: distribution, repository and package lines are needed")
+        if not (has_format and head and repositories and packages):
+            raise ValueError("it is not whole: format, distribution, repository and package lines are needed")
+        _check_names(packages)
     except ValueError as error:
         raise KnitterError(
             f"{origin} is not a packages.lock", details=f"line {number}: {error}", hint="remove it and resolve anew"
@@ -132,9 +136,15 @@ def _check_format(version: str) -> None:
         raise ValueError(f"format {version}, but this knitter reads {FORMAT}")
 
 
+def _check_names(packages: list[Package]) -> None:
+    counts = Counter(package.name for package in packages)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ValueError(f"{', '.join(twice)} is there twice")
+
+
 def _package(words: list[str]) -> Package:
     name, version, architecture, digest, size, url = words
     kind, _, sha256 = digest.partition(":")
-    if kind != "sha256" or len(sha256) != 64:
+    if kind != "sha256" or re.fullmatch(r"[0-9a-f]{64}", sha256) is None:  # it becomes a file name
         raise ValueError(f"not a sha256: {digest!r}")
     return Package(name=name, version=version, architecture=architecture, sha256=sha256, size=int(size), url=url)
