@@ -23,15 +23,15 @@ class Journal:
         self.path = path
         known = lines if lines[:1] == [snapshot] else [snapshot]
         self._complete = _COMPLETE in known
-        self._blocks = {int(line) for line in known[1:] if line.isdecimal()}
+        self._blocks = frozenset(int(line) for line in known[1:] if line.isdecimal())
         self._guard = threading.Lock()
         write_atomically(path, "".join(f"{line}\n" for line in known).encode())
         self._file = path.open("a", buffering=1)
 
     @property
     def blocks(self) -> frozenset[int]:
-        """Indexes of the acknowledged blocks."""
-        return frozenset(self._blocks)
+        """Indexes of the blocks that were acknowledged when the journal was opened."""
+        return self._blocks
 
     @property
     def complete(self) -> bool:
@@ -41,7 +41,6 @@ class Journal:
     def add(self, index: int) -> None:
         """Block *index* is acknowledged."""
         with self._guard:
-            self._blocks.add(index)
             self._file.write(f"{index}\n")
 
     def add_complete(self) -> None:

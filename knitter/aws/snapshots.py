@@ -7,7 +7,7 @@ EBS direct API Reference.  Each function is safe to repeat, so a run that was ki
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,7 @@ from knitter.aws.explain import explained
 from knitter.aws.journal import Journal
 from knitter.aws.session import Cloud
 from knitter.aws.tags import as_list, ensure_tags, run_tag
-from knitter.aws.upload import SETTLING, Block, Manner, upload
+from knitter.aws.upload import SETTLING, Blocks, Manner, upload
 from knitter.aws.wait import wait_for
 from knitter.errors import CloudError
 from knitter.progress import say
@@ -50,8 +50,8 @@ class Order:
     key: str
     """64 hexadecimal digits; decides the ClientToken."""
     disk: Path
-    blocks: Sequence[Block]
-    """The blocks that are not zero, ascending."""
+    blocks: Blocks
+    """Those that are not all zero."""
     size: int
     """Bytes of the volume, whole GiB."""
     description: str
@@ -111,13 +111,16 @@ def ensure_snapshot(
     return Stored(snapshot, put)
 
 
-def linear_checksum(blocks: Sequence[Block]) -> str:
+def linear_checksum(blocks: Blocks) -> str:
     """Checksum of a whole snapshot, base64: SHA-256 over the blocks' SHA-256, ascending by index.
 
     API Reference, CompleteSnapshot, aggregation method LINEAR.  The raw 32 bytes are concatenated, not their base64
     text: so does AWS's own coldsnap.
     """
-    return base64.b64encode(hashlib.sha256(b"".join(sha256 for _, sha256 in sorted(blocks))).digest()).decode()
+    whole = hashlib.sha256()
+    for _, sha256 in blocks:
+        whole.update(sha256)
+    return base64.b64encode(whole.digest()).decode()
 
 
 def wait_completed(cloud: Cloud, snapshot: str, *, limit: float = COMPLETION) -> None:
@@ -206,7 +209,7 @@ def _lives(cloud: Cloud, snapshot: str, age: float) -> bool:
     return found is not None and found["State"] in {"pending", "completed"}
 
 
-def _complete(cloud: Cloud, snapshot: str, blocks: Sequence[Block], *, patience: float) -> None:
+def _complete(cloud: Cloud, snapshot: str, blocks: Blocks, *, patience: float) -> None:
     """Ask for completion.  A run killed right after the same request finds it refused, but the snapshot completing."""
     try:
         with explained(f"completing snapshot {snapshot}"):

@@ -8,11 +8,11 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from knitter import interrupt
 from knitter.aws.explain import refusal, unreachable
@@ -26,6 +26,17 @@ from knitter.units import BLOCK
 
 Block = tuple[int, bytes]
 """Index of a block of 512 KiB, and its SHA-256 (32 bytes)."""
+
+
+class Blocks(Protocol):
+    """What is to be put; may be too long for a list of tuples in memory."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __iter__(self) -> Iterator[Block]:
+        """Each of them, ascending by index; from the start each time."""
+
 
 PATIENCE: Final = 180.0
 """Seconds one block is tried again before the upload is given up; the next run continues it."""
@@ -131,7 +142,8 @@ class _Upload:
     def _read(self, index: int, sha256: bytes, buffer: bytearray) -> None:
         """Fill *buffer*.  Read, not mapped: a file that shrinks is an error then, not SIGBUS, and memory stays flat."""
         size = os.preadv(self.descriptor, [buffer], index * BLOCK)
-        if size != BLOCK or hashlib.sha256(buffer).digest() != sha256:
+        buffer[size:] = bytes(BLOCK - size)  # the disk's end may cut its last block short
+        if hashlib.sha256(buffer).digest() != sha256:
             raise KnitterError(
                 f"{self.disk} changed after it was made",
                 details=f"block {index} (byte {index * BLOCK}) is not what {self.disk.with_suffix('.blocks')} says",
@@ -152,7 +164,7 @@ def upload(
     cloud: Cloud,
     snapshot: str,
     disk: Path,
-    blocks: Sequence[Block],
+    blocks: Blocks,
     *,
     journal: Journal,
     manner: Manner,
@@ -163,14 +175,16 @@ def upload(
     note: told of each repetition, from any thread.
     Raises CloudError, KnitterError if the disk is not what *blocks* says, Interrupted.  What was put stays put.
     """
-    missing = [block for block in blocks if block[0] not in journal.blocks]
-    if not missing:
+    known = journal.blocks
+    skipped = sum(index in known for index, _ in blocks)
+    if skipped == len(blocks):
         return 0
-    threads = min(manner.threads, len(missing))
+    missing = (block for block in blocks if block[0] not in known)
+    threads = min(manner.threads, len(blocks) - skipped)
     connect = putters(manner.engine, cloud, snapshot, threads=threads)
     with _opened(disk) as descriptor:
-        job = _Upload(disk, descriptor, journal, manner, connect, iter(missing), note, Pace(manner.rate))
-        _run(job, threads, skipped=len(blocks) - len(missing), total=len(blocks))
+        job = _Upload(disk, descriptor, journal, manner, connect, missing, note, Pace(manner.rate))
+        _run(job, threads, skipped=skipped, total=len(blocks))
     return job.put
 
 

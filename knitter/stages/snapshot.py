@@ -15,6 +15,7 @@ from knitter.aws import snapshots
 from knitter.aws.preflight import preflight
 from knitter.aws.tags import stamp
 from knitter.aws.upload import Manner
+from knitter.disk import blocks
 from knitter.progress import say
 from knitter.receipt import Receipt
 from knitter.settings import Settings
@@ -22,6 +23,8 @@ from knitter.stages.disk import Disk
 from knitter.stages.stage import Build, Made, Stage, Work
 from knitter.units import BLOCK
 
+IMAGE: Final = "disk.raw"
+BLOCKS: Final = "disk.blocks"
 JOURNAL: Final = "snapshot.journal"
 
 
@@ -70,31 +73,34 @@ class Snapshot(Stage):
         self._journal(build).unlink(missing_ok=True)
 
     def _order(self, build: Build, key: str) -> snapshots.Order:
-        name = build.recipe.name
-        disk = Disk()
+        name, listed = build.recipe.name, _blocks(build)
         return snapshots.Order(
             key=key,
-            disk=disk.image(build),
-            blocks=disk.blocks(build),
-            size=disk.size(build),
-            description=f"{name}, disk {disk.read(build).digest[:8]}, made by knitter",
+            disk=Disk().folder(build) / IMAGE,
+            blocks=listed,
+            size=listed.size,
+            description=f"{name}, disk {Disk().read(build).digest[:8]}, made by knitter",
             tags=stamp(key=key, recipe=name, stage=self.name, name=name),
         )
 
     def _made(self, build: Build, snapshot: str) -> Made:
         """The id is part of the digest: another snapshot, even of the same disk, needs another AMI."""
-        count = len(Disk().blocks(build))
+        listed = _blocks(build)
         facts: dict[str, JsonValue] = {
             "snapshot": snapshot,
             "region": build.cloud().region,
-            "blocks": count,
-            "bytes": count * BLOCK,
-            "size": Disk().size(build),
+            "blocks": len(listed),
+            "bytes": len(listed) * BLOCK,
+            "size": listed.size,
         }
         return Made(receipt.digest_of([snapshot]), facts=facts)
 
     def _journal(self, build: Build) -> Path:
         return self.folder(build) / JOURNAL
+
+
+def _blocks(build: Build) -> blocks.Blocks:
+    return blocks.read(Disk().folder(build) / BLOCKS)
 
 
 def _manner(settings: Settings) -> Manner:

