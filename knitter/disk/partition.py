@@ -1,5 +1,6 @@
 """The partition table, by sfdisk: well kept, and deterministic once every place and id is given."""
 
+import re
 from typing import Final
 
 from knitter.command import command
@@ -8,6 +9,8 @@ from knitter.disk.image import Image
 from knitter.recipe.disk import BiosBoot, Esp, Filesystem, Swap
 from knitter.recipe.packages import Architecture
 
+_LONGEST_NAME: Final = 36
+"""Of a GPT partition, in UTF-16 units."""
 _ROOT_TYPES: Final = {
     "x86_64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
     "arm64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
@@ -34,6 +37,7 @@ def table_script(layout: Layout, architecture: Architecture) -> str:
 
 def _gpt_line(one: Slice, architecture: Architecture) -> str:
     kind, name = _gpt_type(one, architecture)
+    name = re.sub(r"[^A-Za-z0-9/._-]", "_", name)[:_LONGEST_NAME]
     return f'start={one.first_sector}, size={one.sectors}, type={kind}, uuid={one.guid}, name="{name}"'
 
 
@@ -49,9 +53,9 @@ def _gpt_type(one: Slice, architecture: Architecture) -> tuple[str, str]:
         case Filesystem(mount="/"):
             return _ROOT_TYPES[architecture], "root"
         case Filesystem(filesystem="vfat") as found:
-            return "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", found.mount[1:][:36]
+            return "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", found.mount[1:]
         case Filesystem() as found:
-            return "0FC63DAF-8483-4772-8E79-3D69D8477DE4", found.mount[1:][:36]
+            return "0FC63DAF-8483-4772-8E79-3D69D8477DE4", found.mount[1:]
 
 
 def _msdos_line(one: Slice) -> str:

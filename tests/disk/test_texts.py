@@ -1,0 +1,115 @@
+"""fstab, GRUB's texts and the partition table's script: pure, so the whole text is compared."""
+
+import pytest
+
+from knitter.disk import fstab, grub_config
+from knitter.disk.grub_config import Kernel, Place
+from knitter.disk.partition import table_script
+from tests.disk.conftest import layout_of
+from tests.disk.test_geometry import BOOT, DATA, ESP, ROOT, SWAP
+
+KERNELS = [Kernel("6.1.0-10", "vmlinuz-6.1.0-10", "initrd.img-6.1.0-10"), Kernel("6.1.0-9", "vmlinuz-9", "initrd-9")]
+PLACE = Place("0a0b", "/boot")
+
+
+def test_fstab_mounts_by_id_and_parents_first() -> None:
+    layout = layout_of(BOOT, {**DATA, "options": "nodev,noatime"}, SWAP, ESP, ROOT)
+    ids = {one.mount or one.partition.kind: one.source_id for one in layout.slices}
+    assert fstab.text(layout).splitlines() == [
+        f"UUID={ids['/']} / ext4 defaults 0 1",
+        f"UUID={ids['/boot/efi']} /boot/efi vfat umask=0077 0 0",
+        f"UUID={ids['/srv']} /srv ext4 nodev,noatime 0 2",
+        f"UUID={ids['swap']} none swap sw 0 0",
+    ]
+
+
+def test_the_menu_starts_the_newest_kernel_and_offers_the_others() -> None:
+    text = grub_config.menu_text(PLACE, KERNELS, title="Debian", root_id="7f", arguments="console=ttyS1,9600n8 quiet")
+    assert text.splitlines() == [
+        "# Written by knitter; update-grub replaces it with its like.",
+        "if [ -s $prefix/grubenv ]; then load_env; fi",
+        "set default=0",
+        "set timeout=0",
+        "serial --unit=1 --speed=9600",
+        "terminal_input serial console",
+        "terminal_output serial console",
+        "search --no-floppy --fs-uuid --set=root 0a0b",
+        "menuentry 'Debian, with Linux 6.1.0-10' {",
+        "\tlinux /boot/vmlinuz-6.1.0-10 root=UUID=7f ro console=ttyS1,9600n8 quiet",
+        "\tinitrd /boot/initrd.img-6.1.0-10",
+        "}",
+        "menuentry 'Debian, with Linux 6.1.0-9' {",
+        "\tlinux /boot/vmlinuz-9 root=UUID=7f ro console=ttyS1,9600n8 quiet",
+        "\tinitrd /boot/initrd-9",
+        "}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "terminal", "serial"),
+    [
+        ("console=tty0 console=ttyS0,115200n8", '"serial console"', ['"serial --unit=0 --speed=115200"']),
+        ("console=ttyS0", '"serial console"', ['"serial --unit=0 --speed=9600"']),
+        ("quiet", '"console"', []),
+        ("", '"console"', []),
+    ],
+)
+def test_update_grub_gets_the_same_arguments_and_terminals(arguments: str, terminal: str, serial: list[str]) -> None:
+    lines = dict(line.split("=", 1) for line in grub_config.defaults_text(arguments).splitlines()[1:])
+    assert lines["GRUB_CMDLINE_LINUX"] == f'"{arguments}"'
+    assert lines["GRUB_TERMINAL"] == terminal
+    assert [value for name, value in lines.items() if name == "GRUB_SERIAL_COMMAND"] == serial
+
+
+def test_grub_looks_where_boot_is() -> None:
+    apart = layout_of(BOOT, ESP, {**DATA, "mount": "/boot"}, ROOT)
+    together = layout_of(BOOT, ESP, ROOT)
+    assert grub_config.place_of_boot(apart) == Place(apart.slices[2].source_id, "")
+    assert grub_config.place_of_boot(together) == Place(together.root.source_id, "/boot")
+    assert grub_config.load_text(Place("x", "")) == "search.fs_uuid x root\nset prefix=($root)'/grub'\n"
+    assert grub_config.stub_text(PLACE).splitlines()[-2:] == [
+        "set prefix=($root)'/boot/grub'",
+        "configfile $prefix/grub.cfg",
+    ]
+
+
+def test_versions_are_ordered_as_people_count() -> None:
+    versions = ["6.1.0-9-cloud", "6.1.0-10-cloud", "6.12.1", "5.10.0-30"]
+    ordered = sorted(versions, key=grub_config.version_order)
+    assert ordered == ["5.10.0-30", "6.1.0-9-cloud", "6.1.0-10-cloud", "6.12.1"]
+
+
+def test_grubs_environment_has_the_one_size_that_grub_writes_into() -> None:
+    assert len(grub_config.environment_block()) == 1024
+
+
+def test_a_gpt_is_said_in_full() -> None:
+    layout = layout_of(BOOT, ESP, SWAP, {**DATA, "mount": '/srv/a"b'}, ROOT)
+    lines = table_script(layout, "x86_64").splitlines()
+    assert lines[:4] == ["label: gpt", f"label-id: {layout.uuid}", "unit: sectors", ""]
+    assert [line.split("type=")[1].split(",")[0][:8] for line in lines[4:]] == [
+        "21686148",
+        "C12A7328",
+        "0657FD6D",
+        "0FC63DAF",
+        "4F68BCE3",
+    ]
+    assert lines[4] == (
+        "start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649, "
+        f'uuid={layout.slices[0].guid}, name="bios-boot"'
+    )
+    assert lines[7].endswith('name="srv/a_b"')
+    assert "B921B045" in table_script(layout, "arm64").splitlines()[-1]
+
+
+def test_an_msdos_table_marks_the_root_bootable() -> None:
+    layout = layout_of(SWAP, {**DATA, "filesystem": "vfat"}, ROOT, label="msdos")
+    assert table_script(layout, "x86_64").splitlines() == [
+        "label: dos",
+        f"label-id: 0x{layout.disk_id:08x}",
+        "unit: sectors",
+        "",
+        "start=2048, size=204800, type=82",
+        "start=206848, size=409600, type=c",
+        "start=616448, size=1478656, type=83, bootable",
+    ]
