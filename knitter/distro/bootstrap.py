@@ -44,7 +44,7 @@ chmod 755 "$1{_STUBS}"/*
 
 _FINISH: Final = f"""
 if [ -e {_STUBS}/put-off ]; then
-    sort -u {_STUBS}/put-off | xargs -P "$(nproc)" -L 1 py3compile &
+    sort -u {_STUBS}/put-off | env -u SOURCE_DATE_EPOCH xargs -P "$(nproc)" -L 1 py3compile &
     compiling=$!
 fi
 for kernel in /boot/vmlinuz-*; do
@@ -86,12 +86,14 @@ def indexed(index: str) -> dict[str, str]:
     return dict(zip(names, hashes, strict=True))
 
 
-def bootstrap(packages: Iterable[Package], repository: Path, tree: Path, *, epoch: int) -> Command:
+def bootstrap(packages: Iterable[Package], repository: Path, tree: Path) -> Command:
     """Make *tree* from all *packages* and nothing else, without a network.
 
     `trusted=yes` is right here, and only here: the repository is made of files whose sha256 the lock gives, and the
     lock was made from signed indices.  The essential variant, as `custom` would unpack every package twice.  An empty
-    suite, as a flat repository has none.  All output goes to stderr, which is followed and logged.
+    suite, as a flat repository has none.  No SOURCE_DATE_EPOCH: with it Python compiles modules to files that it checks
+    by hashing the source at each import, not by its time, as Debian's do.  All output goes to stderr, which is followed
+    and logged.
     """
     argv = (
         "mmdebstrap",
@@ -107,7 +109,7 @@ def bootstrap(packages: Iterable[Package], repository: Path, tree: Path, *, epoc
         tree,
         f"deb [trusted=yes] copy://{repository} ./",
     )
-    environment = {"HOME": "/root", "PATH": f"{_STUBS}:{PATH}", "SOURCE_DATE_EPOCH": epoch, "TMPDIR": tree.parent}
+    environment = {"HOME": "/root", "PATH": f"{_STUBS}:{PATH}", "TMPDIR": tree.parent}
     assignments = [f"{name}={value}" for name, value in environment.items()]
     return command("unshare", "--net", "sh", "-c", 'exec "$@" >&2', "sh", "env", "-i", *assignments, *argv)
 

@@ -31,10 +31,11 @@ exec chroot "$root" /usr/bin/env -i "$@"
 """What is mounted vanishes with the mount namespace, and with it what was written in /dev, /run and /tmp."""
 
 
-def inside(tree: Path, inner: Command, *, epoch: int, run: Path | None = None) -> Command:
+def inside(tree: Path, inner: Command, *, epoch: int, script: Path | None = None) -> Command:
     """*inner*, run by root of a private namespace in *tree*.
 
-    Of the host's environment nothing comes in.  run: a file of the host that *inner* finds as /run/script.
+    Of the host's environment nothing comes in.  script: a file of the host that *inner* finds as
+    /run/script.
     A process namespace of its own: the kernel ends every daemon that a script started when *inner* ends.
     """
     environment = {
@@ -47,4 +48,4 @@ def inside(tree: Path, inner: Command, *, epoch: int, run: Path | None = None) -
     }
     enter = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", _ENTER, "sh", tree)
     assignments = [f"{name}={value}" for name, value in environment.items()]
-    return command(*enter, run or "", *assignments, *inner.argv, stdin=inner.stdin, secrets=inner.secrets)
+    return command(*enter, script or "", *assignments, *inner.argv, stdin=inner.stdin, secrets=inner.secrets)

@@ -29,6 +29,10 @@ KEEP: Final = parse_duration("14d")
 """Seconds that a base stays without being used."""
 
 
+_BOOTSTRAP: Final = "the bootstrap"
+_UNPACKING: Final = "unpacking the base"
+
+
 @dataclass(frozen=True)
 class Bases:
     """The cache of bases, shared by all recipes; safe for several processes at once."""
@@ -81,18 +85,18 @@ def _unpack(tree: Tree, base: Path) -> bool:
     """Fill the tree from *base* if it holds what its name says; else remove it."""
     say("unpacking the base")
     os.utime(base)
-    tree.run(command("mkdir", tree.path))
+    tree.run(_UNPACKING, command("mkdir", tree.path))
     with ThreadPoolExecutor(1) as pool:  # reading and unpacking side by side
         content = pool.submit(sha256, base)
         try:
-            tree.run(archive.unpack(base, tree.path))
+            tree.run(_UNPACKING, archive.unpack(base, tree.path))
         except KnitterError:
             if base.stem.endswith(content.result()):
                 raise
     if base.stem.endswith(content.result()):
         return True
     base.unlink(missing_ok=True)
-    tree.run(command("rm", "-rf", tree.path))
+    tree.run(_UNPACKING, command("rm", "-rf", tree.path))
     return False
 
 
@@ -100,11 +104,11 @@ def _bootstrap(tree: Tree, lock: Lock, cache: Cache) -> None:
     say("verifying packages", total=len(lock.packages), unit="packages")
     files = {package: cache.path(package.sha256) for package in lock.packages}
     repository = tree.place / "repository"
-    tree.run(command("mkdir", repository))
-    _verify(bootstrap.indexed(tree.run(bootstrap.fill_repository(repository, files))), files)
+    tree.run(_BOOTSTRAP, command("mkdir", repository))
+    _verify(bootstrap.indexed(tree.run("indexing the packages", bootstrap.fill_repository(repository, files))), files)
     follow = _follow(2 * len(lock.packages))
-    tree.run(bootstrap.bootstrap(lock.packages, repository, tree.path, epoch=tree.epoch), on_line=follow)
-    tree.run(command("rm", "-rf", repository))
+    tree.run(_BOOTSTRAP, bootstrap.bootstrap(lock.packages, repository, tree.path), on_line=follow)
+    tree.run(_BOOTSTRAP, command("rm", "-rf", repository))
 
 
 def _verify(indexed: dict[str, str], files: dict[Package, Path]) -> None:
@@ -123,8 +127,8 @@ def _verify(indexed: dict[str, str], files: dict[Package, Path]) -> None:
 
 def _finish(tree: Tree, lock: Lock) -> None:
     say("making the initial RAM disk")
-    tree.inside(bootstrap.finish())
-    found = bootstrap.installed(tree.inside(bootstrap.settle()))
+    tree.inside("finishing the bootstrap", bootstrap.finish())
+    found = bootstrap.installed(tree.inside("finishing the bootstrap", bootstrap.settle()))
     wanted = {(package.name, package.version) for package in lock.packages}
     if found != wanted:
         raise KnitterError(
@@ -137,7 +141,7 @@ def _keep(tree: Tree, bases: Bases, key: str) -> None:
     say("keeping the base")
     partial = bases.partial(key)
     try:
-        tree.run(archive.pack(tree.path, partial, epoch=tree.epoch))
+        tree.run("packing the base", archive.pack(tree.path, partial, epoch=tree.epoch))
         bases.put(key, partial)
     finally:
         partial.unlink(missing_ok=True)

@@ -18,25 +18,25 @@ def dress(tree: Tree, recipe: Recipe, lock: Lock, *, staging: Path) -> None:
     staging: a directory of the host for files on their way into the tree.
     """
     say("customising")
-    before = tree.inside(customise.fingerprint())
-    _run(tree, customise.plan_system(recipe.system))
-    _run(tree, _package_management(recipe, lock))
+    before = tree.inside("reading what the initial RAM disk is made from", customise.fingerprint())
+    _run(tree, "setting hostname, locale and timezone", customise.plan_system(recipe.system))
+    _run(tree, "setting up apt", _package_management(recipe, lock))
     for number, layer in enumerate(recipe.layers):
         _lay_over(tree, layer / "files", staging / f"overlay-{number}.tar")
-    _run(tree, customise.plan_accounts(recipe.system))
-    _run(tree, customise.plan_services(recipe.system))
+    _run(tree, "setting up users and owners of files", customise.plan_accounts(recipe.system))
+    _run(tree, "enabling and masking services", customise.plan_services(recipe.system))
     _run_scripts(tree, recipe)
-    if tree.inside(customise.fingerprint()) != before:
+    if tree.inside("reading what the initial RAM disk is made from", customise.fingerprint()) != before:
         say("making the initial RAM disk anew")
-        tree.inside(customise.update_initramfs())
+        tree.inside("making the initial RAM disk", customise.update_initramfs())
     say("scrubbing")
-    tree.inside(scrub.scrub(epoch=tree.epoch))
-    tree.run(scrub.empty_mounts(tree.path))
+    tree.inside("scrubbing", scrub.scrub(epoch=tree.epoch))
+    tree.run("scrubbing", scrub.empty_mounts(tree.path))
 
 
-def _run(tree: Tree, commands: Iterable[Command]) -> None:
+def _run(tree: Tree, what: str, commands: Iterable[Command]) -> None:
     for one in commands:
-        tree.inside(one)
+        tree.inside(what, one)
 
 
 def _package_management(recipe: Recipe, lock: Lock) -> Iterable[Command]:
@@ -71,15 +71,15 @@ def image_sources(recipe: Recipe, lock: Lock) -> list[Source]:
 def _lay_over(tree: Tree, directory: Path, staged: Path) -> None:
     if directory.is_dir():
         overlay.write_archive(directory, staged, epoch=tree.epoch)
-        tree.run(archive.lay_over(staged, tree.path))
+        tree.run(f"laying {directory} over the root tree", archive.lay_over(staged, tree.path))
         staged.unlink()
 
 
 def _run_scripts(tree: Tree, recipe: Recipe) -> None:
     if not recipe.system.scripts:
         return
-    tree.inside(customise.forbid_daemons())
+    tree.inside("preparing for scripts", customise.forbid_daemons())
     for name in recipe.system.scripts:
         say(f"running {name}")
-        tree.inside(command("/run/script"), run=recipe.path_of(name))
-    tree.inside(customise.allow_daemons())
+        tree.inside(name, command("/run/script"), script=recipe.path_of(name))
+    tree.inside("preparing for scripts", customise.allow_daemons())

@@ -10,7 +10,7 @@ from knitter.command import Command
 from knitter.distro.bootstrap import failed_package
 from knitter.distro.chroot import inside
 from knitter.errors import CommandError, KnitterError
-from knitter.machine import Machine
+from knitter.machine import Machine, Output
 
 _NO_SPACE: Final = "No space left on device"
 
@@ -31,29 +31,30 @@ class Tree:
         """The tree's root."""
         return self.place / "tree"
 
-    def run(self, command: Command, *, on_line: Callable[[str], None] | None = None) -> str:
-        """Run beside the tree; what it printed.  *on_line*: see Machine.run; it may call `say`."""
+    def run(self, what: str, command: Command, *, on_line: Callable[[str], None] | None = None) -> str:
+        """Run beside the tree; what it printed.
+
+        what: as an error names it: `packing the root tree`.  on_line: see Machine.run; it may call `say`.
+        """
         context = copy_context()  # of the stage: the machine calls from a thread of its own
         follow = (lambda line: context.run(on_line, line)) if on_line else None
-        try:
-            return self.machine.run(command, log=self.log, on_line=follow).text
-        except CommandError as error:
-            raise _explained(error) from None
+        output = self.machine.run(command, log=self.log, on_line=follow, check=False)
+        if output.code:
+            raise self._failure(what, output)
+        return output.text
 
-    def inside(self, command: Command, *, run: Path | None = None) -> str:
-        """Run in the tree, without a network; what it printed.  run: a file of the host, brought in as /run/script."""
-        return self.run(inside(self.path, command, epoch=self.epoch, run=run))
+    def inside(self, what: str, command: Command, *, script: Path | None = None) -> str:
+        """Run in the tree, without a network; what it printed.  script: a file of the host, there /run/script."""
+        return self.run(what, inside(self.path, command, epoch=self.epoch, script=script))
 
-
-def _explained(error: CommandError) -> KnitterError:
-    if _NO_SPACE in error.details:
-        return KnitterError(
-            "no space left while the root tree was made",
-            details=error.details,
-            hint="make room in the build directory; or set scratch = disk in .doit.cfg, if it was memory that ran out",
-        )
-    if package := failed_package(error.details):
-        return CommandError(
-            f"the package {package} could not be installed", code=error.code, details=error.details, hint=error.hint
-        )
-    return error
+    def _failure(self, what: str, output: Output) -> KnitterError:
+        details = f"{output.stderr}\nlog: {self.log}"
+        if _NO_SPACE in output.stderr:
+            return KnitterError(
+                f"{what}: no space left",
+                details=details,
+                hint="make room in the build directory, or in memory; scratch in .doit.cfg says where trees are made",
+            )
+        package = failed_package(output.stderr)
+        brief = f"{what} failed with exit code {output.code}" + (f": package {package}" if package else "")
+        return CommandError(brief, code=output.code, details=details)

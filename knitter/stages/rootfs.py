@@ -60,7 +60,7 @@ class Rootfs(Stage):
             base.ensure(tree, lock, cache)
             dress(tree, build.recipe, lock, staging=work.directory)
             say("packing")
-            tree.run(archive.pack(tree.path, output, epoch=lock.epoch))
+            tree.run("packing the root tree", archive.pack(tree.path, output, epoch=lock.epoch))
         say("asserting")
         digest, facts = prove(output)
         return Made(digest, (OUTPUT,), facts | {"source_date_epoch": lock.epoch})
