@@ -15,6 +15,7 @@ FAMILIES: Final = ("debian", "fedora")
 PACKAGES: Final[dict[str, tuple[str, str]]] = {
     # tool, or a file: (Debian and Ubuntu package, Fedora package)
     "apt-cache": ("apt", "apt"),
+    "apt-ftparchive": ("apt-utils", "apt-utils"),
     "apt-get": ("apt", "apt"),
     "dpkg-deb": ("dpkg", "dpkg"),
     "gpgv": ("gpgv", "gnupg2"),
@@ -42,7 +43,6 @@ ARM64_PACKAGES: Final[dict[str, tuple[str, str]]] = {
 }
 TEST_PACKAGES: Final[dict[str, tuple[str, str]]] = {
     # what only the tests need
-    "apt-ftparchive": ("apt-utils", "apt-utils"),
     "e2fsck": ("e2fsprogs", "e2fsprogs"),
     "fsck.vfat": ("dosfstools", "dosfstools"),
     "getfacl": ("acl", "acl"),
