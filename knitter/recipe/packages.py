@@ -79,7 +79,7 @@ class Packages(Section):
         str,
         Form(
             rf"(/?{OWN_PATH})?",
-            "a path in the recipe's folder, such as keys/archive.asc, or an absolute one of the host: ASCII, no space or ..",
+            "a path in the recipe's folder, such as keys/archive.asc, or an absolute one: ASCII, no space, no ..",
         ),
     ] = ""
     """Public keys the repositories are signed with: a path in the recipe's folder (`keys/...`), or an absolute path of
