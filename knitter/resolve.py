@@ -15,7 +15,8 @@ from knitter.lock import Lock, Package, Repository
 from knitter.machine import Output, tools
 from knitter.machine.local import Local
 from knitter.progress import say
-from knitter.recipe.model import Packages
+from knitter.recipe.packages import Packages
+from knitter.recipe.packages import Repository as WantedRepository
 
 _TOOLS: Final = ("apt-cache", "apt-get", "gpgv")
 _TIMEOUT: Final = 900.0
@@ -41,7 +42,7 @@ def resolve(wanted: Packages, *, keyring: Path, mirrors: Mapping[str, str], dire
         family=wanted.family,
         release=wanted.release,
         architecture=wanted.architecture,
-        repositories=tuple(_repository(root, one, mirrored(one.url, mirrors)) for one in sources),
+        repositories=tuple(dict.fromkeys(_repository(root, one, mirrored(one.url, mirrors)) for one in sources)),
         packages=tuple(_unmirrored(package, sources, mirrors) for package in packages),
     )
 
@@ -69,7 +70,7 @@ def _make_root(directory: Path, architecture: str, keyring: Path, *, recommends:
 def _sources(wanted: Packages, architecture: str, root: apt.Root, log: Path) -> tuple[apt.Source, ...]:
     """The recipe's repositories, or the defaults of mmdebstrap."""
     if wanted.repositories:
-        return tuple(_source(one.url, one.suite, one.components, wanted.release) for one in wanted.repositories)
+        return tuple(_source(one, wanted.release) for one in wanted.repositories)
     tools.require(["mmdebstrap"])
     lines: list[str] = []
     empty = root.directory / "empty.conf"
@@ -85,10 +86,9 @@ def _sources(wanted: Packages, architecture: str, root: apt.Root, log: Path) -> 
     )
 
 
-def _source(url: str, suite: str, components: tuple[str, ...], release: str) -> apt.Source:
-    return apt.Source(
-        url.replace("{release}", release).rstrip("/"), suite.replace("{release}", release), tuple(components)
-    )
+def _source(wanted: WantedRepository, release: str) -> apt.Source:
+    url, suite = (text.replace("{release}", release) for text in (wanted.url, wanted.suite))
+    return apt.Source(url.rstrip("/"), suite, wanted.components)
 
 
 def _update(root: apt.Root, log: Path) -> None:

@@ -19,6 +19,7 @@ _UNREACHABLE: Final = (
 
 # What apt prints, what it means, what to do.  The first that is found counts, so causes come before consequences.
 _UPDATE: Final[tuple[tuple[str, str, str], ...]] = (
+    (r"No space left on device", "cannot be read: no space left for its indices", "make room in the build directory"),
     (r"NO_PUBKEY (\w+)", "is signed with key {}, which the keyring does not have", _KEYRING),
     (r"EXPKEYSIG (\w+)", "is signed with key {}, which has expired", _KEYRING),
     (r"REVKEYSIG (\w+)", "is signed with key {}, which was revoked", _KEYRING),

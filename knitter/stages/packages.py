@@ -38,7 +38,7 @@ class Packages(Stage):
         """The section, and the files of the recipe's folder that it speaks of."""
         recipe = build.recipe
         inputs = section("packages", recipe.packages)
-        if (keyring := recipe.path_of(recipe.packages.keyring)).is_file():
+        if recipe.packages.keyring and (keyring := recipe.path_of(recipe.packages.keyring)).is_file():
             inputs["packages.keyring"] = hashlib.sha256(keyring.read_bytes()).hexdigest()
         if (pin := _pin(recipe)).is_file():
             inputs[OUTPUT] = pin.read_text()
@@ -46,7 +46,7 @@ class Packages(Stage):
 
     def alive(self, build: Build, left: Receipt) -> bool:
         """Whether the lock is there, young enough unless pinned, and the cache holds its packages."""
-        if not super().alive(build, left) or not (_pin(build.recipe).is_file() or self._is_young(build)):
+        if not self._is_whole(build, left) or not (_pin(build.recipe).is_file() or self._is_young(build)):
             return False
         cache = Cache(build.settings.cache_directory)
         return all(cache.find(one.sha256, one.size) for one in self.lock(build).packages)
@@ -65,7 +65,7 @@ class Packages(Stage):
         if (pin := _pin(build.recipe)).is_file():
             _bring_pinned(build, pin)
             shutil.copyfile(pin, output)
-        elif self._is_whole(build, work) and self._is_young(build) and _still_there(build, self.lock(build)):
+        elif self._can_stay(build, work) and _still_there(build, self.lock(build)):
             shutil.copy2(self.folder(build) / OUTPUT, output)  # with its time: it was not resolved anew
         else:
             output.write_text(self._resolved(build, work))
@@ -85,10 +85,15 @@ class Packages(Stage):
         age = time.time() - (self.folder(build) / OUTPUT).stat().st_mtime
         return age < build.settings.refresh
 
-    def _is_whole(self, build: Build, work: Work) -> bool:
-        """Whether the lock of the build folder is what this very key left."""
-        path, left = self.folder(build) / OUTPUT, work.previous
-        return left is not None and left.key == work.key and path.is_file() and _digest(path.read_text()) == left.digest
+    def _is_whole(self, build: Build, left: Receipt) -> bool:
+        """Whether the lock is the very one that *left* speaks of."""
+        path = self.folder(build) / OUTPUT
+        return path.is_file() and _digest(path.read_text()) == left.digest
+
+    def _can_stay(self, build: Build, work: Work) -> bool:
+        """Whether the lock is what this very key left, and not too old: only the cache lost something."""
+        left = work.previous
+        return left is not None and left.key == work.key and self._is_whole(build, left) and self._is_young(build)
 
 
 def _made(output: Path) -> Made:

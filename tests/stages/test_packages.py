@@ -12,7 +12,9 @@ import pytest
 
 from knitter import lock
 from knitter.aws.session import Cloud
+from knitter.distro import apt
 from knitter.errors import KnitterError
+from knitter.machine.local import Local
 from knitter.recipe.model import Packages as Section
 from knitter.recipe.model import Recipe
 from knitter.settings import Settings
@@ -443,3 +445,41 @@ def test_host_keyring_is_not_used(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 def test_build_directory_that_apt_cannot_name(desk: Desk) -> None:
     with pytest.raises(KnitterError, match="a quote in the path"):
         desk.ensure(settings={"build_directory": desk.root / 'a "place"'})
+
+
+def test_keyring_that_is_none(desk: Desk) -> None:
+    (desk.recipe / "keys/archive.gpg").write_bytes(b"garbage")
+    error = desk.refusal()
+    assert "which the keyring does not have" in error.brief
+    assert "unsupported filetype" in error.details
+
+
+def test_changed_lock_is_not_taken_for_whole(desk: Desk) -> None:
+    desk.ensure()
+    text = desk.lock.read_text()
+    desk.lock.write_text(text.replace("package hello 1.0", "package hello 6.6"))
+    assert desk.ensure().action == "made"
+    assert desk.lock.read_text() == text
+
+
+def test_two_components_of_a_suite_are_one_repository(desk: Desk) -> None:
+    repository = {"url": desk.archive.url, "suite": desk.archive.suite}
+    desk.ensure(repositories=[repository, repository | {"components": ["main"]}])
+    assert desk.lock.read_text().count("\nrepository ") == 1
+
+
+def test_default_sources_are_those_of_mmdebstrap(tmp_path: Path) -> None:
+    lines: list[str] = []
+    (tmp_path / "empty").touch()
+    ask = apt.plan_defaults(tmp_path, tmp_path / "empty", release="bookworm", architecture="arm64")
+    Local().run(ask, check=False, on_line=lines.append)
+    sources = apt.parse_sources(lines)
+    assert [source.suite for source in sources] == ["bookworm", "bookworm-updates", "bookworm-security"]
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_unknown_release_is_refused_before_anything_starts(desk: Desk) -> None:
+    with pytest.raises(KnitterError) as caught:
+        desk.ensure(release="bokworm", repositories=[], keyring="")
+    assert "did you mean 'bookworm'?" in caught.value.hint
+    assert desk.archive.server.requests == []
