@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from knitter.errors import KnitterError
 from knitter.progress import say
 from knitter.units import BLOCK
 
-_TITLE: Final = "knitter blocks 1"
+_TITLE: Final = b"knitter blocks 1\n"
 _DIGEST: Final = 32
 _BATCH: Final = 64
 """Blocks handed to the threads at once: between batches it tells how far it is."""
@@ -59,18 +59,26 @@ class Blocks:
 
 def read(path: Path) -> Blocks:
     """The list at *path*.  Raises KnitterError if it is none."""
-    hashed, indexes, digests = hashlib.sha256(), array("Q"), bytearray()
-    with path.open("rb") as file:
-        title, size = file.readline(), file.readline()
-        hashed.update(title + size)
-        for line in file:
-            hashed.update(line)
-            index, _, digest = line.partition(b" ")
-            indexes.append(int(index))
-            digests += bytes.fromhex(digest.decode())
-    if title != f"{_TITLE}\n".encode():
-        raise KnitterError(f"{path} is not a list of blocks", hint="doit disk makes it anew once it is removed")
-    return Blocks(int(size.split()[1]), hashed.hexdigest(), indexes, bytes(digests))
+    try:
+        with path.open("rb") as file:
+            return _parse(file)
+    except (OSError, ValueError) as error:
+        raise KnitterError(
+            f"{path} is not a list of blocks", details=str(error), hint="remove it, and doit disk makes it anew"
+        ) from None
+
+
+def _parse(file: BinaryIO) -> Blocks:
+    title, size = file.readline(), file.readline()
+    if title != _TITLE or not size.startswith(b"size "):
+        raise ValueError(f"it begins with {title!r}")
+    hashed, indexes, digests = hashlib.sha256(title + size), array("Q"), bytearray()
+    for line in file:
+        hashed.update(line)
+        index, digest = line.split()
+        indexes.append(int(index))
+        digests += bytes.fromhex(digest.decode())
+    return Blocks(int(size[5:]), hashed.hexdigest(), indexes, bytes(digests))
 
 
 def write(source: Path, target: Path, *, copy: Path | None = None) -> str:
@@ -109,7 +117,7 @@ def data_blocks(disk: int, size: int) -> Iterator[int]:
 
 
 def _lines(disk: int, size: int, copy: int | None) -> Iterator[bytes]:
-    yield f"{_TITLE}\nsize {size}\n".encode()
+    yield _TITLE + f"size {size}\n".encode()
     indexes = data_blocks(disk, size)
     with ThreadPoolExecutor(_THREADS) as pool:
         while batch := list(islice(indexes, _BATCH)):
