@@ -1,12 +1,8 @@
-"""The reference of recipe.toml for people: one table for each section, from the same schema that editors use."""
+"""The reference of recipe.toml for people: one table for each section, from the schema that editors use."""
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
-
-from knitter.receipt import write_atomically
-from knitter.recipe.schema import schema
 
 _TITLES: Final = {
     "packages": "Packages",
@@ -38,22 +34,16 @@ A key that is not listed here is an error.
 """
 
 
-def text() -> str:
-    """The reference as docs/recipe.md holds it, in Markdown."""
-    whole = schema()
-    definitions = whole["$defs"]
-    parts = [_HEAD, "\n".join(_table(whole, required=()))]
+def text(schema: Mapping[str, Any]) -> str:
+    """The reference in Markdown, from the JSON Schema of recipe files."""
+    definitions = schema["$defs"]
+    parts = [_HEAD, "\n".join(_table(schema, required=()))]
     for title, name in _TITLES.items():
         definition = definitions[name]
         required = definition.get("required", ()) if name != "Packages" else ("release",)
         parts.append(f"\n## {title}\n\n{definition['description']}\n")
         parts.append("\n".join(_table(definition, required=required)))
     return "\n".join(parts) + "\n"
-
-
-def write(path: Path) -> None:
-    """Write the reference to *path*, whole or not at all."""
-    write_atomically(path, text().encode())
 
 
 def _table(definition: Mapping[str, Any], *, required: tuple[str, ...]) -> Iterator[str]:

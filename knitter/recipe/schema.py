@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from knitter.receipt import write_atomically
+from knitter.recipe import reference
 from knitter.recipe.base import SIZE_PATTERN
 from knitter.recipe.model import NOT_WRITTEN, Recipe
 from knitter.units import format_size
+
+REFERENCE: Final = "recipe.md"
 
 _EXTENDS: Final = {
     "type": "string",
@@ -40,8 +43,9 @@ def text() -> str:
 
 
 def write(path: Path) -> None:
-    """Write the schema to *path*, whole or not at all."""
+    """Write the schema to *path* and the reference for people beside it, each whole or not at all."""
     write_atomically(path, text().encode())
+    write_atomically(path.with_name(REFERENCE), reference.text(schema()).encode())
 
 
 def _as_written(node: Any) -> Any:
