@@ -24,7 +24,8 @@ def names(recipes: Path) -> tuple[str, ...]:
 def load(recipes: Path, name: str) -> Recipe:
     """The recipe *name* of the folder *recipes*, complete and checked.
 
-    Raises RecipeError, which names every problem with its file, line and path.
+    Raises RecipeError, which names every problem with its file, line and path.  What keys and sections say of each
+    other is judged only once each of them is good by itself, and the files it names last.
     """
     sources = read_chain(recipes, name)
     table = merge(source.table for source in sources)
