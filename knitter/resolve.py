@@ -18,7 +18,8 @@ from knitter.progress import say
 from knitter.recipe.packages import Packages
 from knitter.recipe.packages import Repository as WantedRepository
 
-_TOOLS: Final = ("apt-cache", "apt-get", "gpgv")
+_TOOLS: Final = ("apt-cache", "apt-get")
+"""What verifies signatures, gpgv or sqv, comes with apt."""
 _TIMEOUT: Final = 900.0
 """Seconds for the indices of a slow mirror."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from knitter.errors import KnitterError
 
 _KEYRING: Final = "the keyring must hold the repository's key: set packages.keyring in the recipe, or update the host's"
+_CHECK: Final = "check the name, release and repositories"
 _TAMPERED: Final = (
     "the mirror is broken, behind, or tampered with: nothing of it is used; try again, or use another mirror"
 )
@@ -21,6 +22,7 @@ _UNREACHABLE: Final = (
 _UPDATE: Final[tuple[tuple[str, str, str], ...]] = (
     (r"No space left on device", "cannot be read: no space left for its indices", "make room in the build directory"),
     (r"NO_PUBKEY (\w+)", "is signed with key {}, which the keyring does not have", _KEYRING),
+    (r"Missing key (\w+),", "is signed with key {}, which the keyring does not have", _KEYRING),  # apt 3 with sqv
     (r"EXPKEYSIG (\w+)", "is signed with key {}, which has expired", _KEYRING),
     (r"REVKEYSIG (\w+)", "is signed with key {}, which was revoked", _KEYRING),
     (r"BADSIG (\w+)", "has a bad signature: its Release file is not what the owner of key {} signed", _TAMPERED),
@@ -28,7 +30,7 @@ _UPDATE: Final[tuple[tuple[str, str, str], ...]] = (
     (r"is expired \((invalid since [^)]*)\)", "has an expired Release file ({})", "its mirror is behind: use another"),
     (r"is not valid yet \((invalid for [^)]*)\)", "has a Release file from the future ({})", "check this host's clock"),
     (r"Hash Sum mismatch|unexpected size", "has an index that is not what its signed Release file says", _TAMPERED),
-    (r"signatures? (?:were|was) invalid", "has a bad signature", _TAMPERED),
+    (r"signatures? (?:were|was) invalid|signature verification failed", "has a bad signature", _TAMPERED),
     (
         _UNREACHABLE,
         "cannot be reached",
@@ -63,6 +65,9 @@ def refused_resolve(stdout: str, lines: Sequence[str], *, names: Iterable[str], 
     if "Held packages were changed" in text:  # apt: it is wanted and not wanted
         brief = f"packages.remove = {', '.join(remove)}: an essential package cannot be left out"
         return KnitterError(brief, details=details, hint="other packages depend on essential ones without saying so")
+    if absent := re.findall(r"Package '(\S+)' has no installation candidate", text):
+        hint = "name one of the packages that provide it" if "is a virtual package" in stdout else _CHECK
+        return KnitterError(f"{', '.join(absent)} cannot be installed by that name", details=details, hint=hint)
     return KnitterError(
         "the packages cannot be installed together", details=details, hint="change packages.install or packages.remove"
     )
@@ -86,5 +91,5 @@ def _unmet(stdout: str) -> list[str]:
 def _nearest(name: str, names: Iterable[str]) -> str:
     """The existing name most like *name*.  Only those of like length are compared: there are 60,000."""
     near = [one for one in names if one[:1] == name[:1] and abs(len(one) - len(name)) <= 3]
-    close = difflib.get_close_matches(name, near, n=3, cutoff=0.75)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else "check the name, release and repositories"
+    close = difflib.get_close_matches(name, near, n=1, cutoff=0.75)
+    return f"did you mean {close[0]!r}?" if close else _CHECK

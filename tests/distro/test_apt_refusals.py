@@ -1,4 +1,4 @@
-"""What apt 2.6 says, told in the user's words."""
+"""What apt 2.6 says, and 3.0 where it differs, told in the user's words."""
 
 import pytest
 
@@ -16,6 +16,10 @@ FETCH = "E: Failed to fetch http://example.org/debian/dists/bookworm/"
     [
         (
             f"W: GPG error: {REPOSITORY} InRelease: The public key is not available: NO_PUBKEY 0E98404D386FA1D9",
+            "is signed with key 0E98404D386FA1D9, which the keyring does not have",
+        ),
+        (
+            f"W: OpenPGP signature verification failed: {REPOSITORY} InRelease: Missing key 0E98404D386FA1D9, which is",
             "is signed with key 0E98404D386FA1D9, which the keyring does not have",
         ),
         (f"{SIGNATURE} BADSIG 0E98404D386FA1D9 Someone", "has a bad signature"),
@@ -64,7 +68,7 @@ def test_misspelt_package_among_many() -> None:
     lines = ["E: Unable to locate package opensh-server"]
     error = refused_resolve("", lines, names=names, remove=[])
     assert error.brief == "no repository has opensh-server"
-    assert error.hint.startswith("did you mean 'openssh-server'")
+    assert error.hint.startswith("did you mean 'openssh-server'?")
 
 
 def test_package_like_no_other() -> None:
