@@ -104,7 +104,8 @@ def test_devices_are_found() -> None:
         archive.addfile(machine_id)
         archive.addfile(device)
     buffer.seek(0)
-    assert find_all(tarfile.open(fileobj=buffer)) == [Finding("/opt/pipe", "a device or pipe")]
+    with tarfile.open(fileobj=buffer) as archive:
+        assert find_all(archive) == [Finding("/opt/pipe", "a device or pipe")]
 
 
 def test_findings_are_sorted_and_all_told() -> None:
