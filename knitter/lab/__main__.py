@@ -36,6 +36,7 @@ def main() -> None:
         except BlockingIOError:
             sys.exit(f"a lab is already serving {directory}")
         _serve(directory, arguments.port)
+    os._exit(0)  # all is on disk; to take moto's modules apart would take two seconds more
 
 
 def _serve(directory: Path, port: int) -> None:

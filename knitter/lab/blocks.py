@@ -9,7 +9,7 @@ The files are the whole truth: nothing of a block is kept in memory, and a kille
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ SIZE: Final = 512 * 1024
 """Bytes of a block: what StartSnapshot answers as BlockSize."""
 DIGEST: Final = hashlib.sha256().digest_size
 _NONE: Final = bytes(DIGEST)
-_PIECE: Final = 16 * 1024 * 1024
+_PIECE: Final = 1024 * 1024
 
 Buffer = bytes | bytearray | memoryview
 
@@ -51,9 +51,16 @@ class Blocks:
         """Block *index* is there, with this digest."""
         _write_at(self._puts(snapshot), digest, index * DIGEST)
 
+    def is_pending(self, snapshot: str) -> bool:
+        """It was not completed yet."""
+        return self._puts(snapshot).exists()
+
     def touched(self, snapshot: str) -> float:
         """When the last block was put, or the snapshot started: seconds since 1970."""
-        return self._puts(snapshot).stat().st_mtime
+        try:
+            return self._puts(snapshot).stat().st_mtime
+        except FileNotFoundError:  # somebody removed it
+            return 0.0
 
     def puts(self, snapshot: str) -> tuple[int, bytes]:
         """How many blocks were put, and the SHA-256 over their digests in ascending order."""
@@ -64,8 +71,10 @@ class Blocks:
         return count, total.digest()
 
     def complete(self, snapshot: str) -> None:
-        """From now on the snapshot has its parent's blocks and, over them, those that were put."""
+        """From now on the snapshot has its parent's blocks and, over them, those that were put.  Again: no change."""
         puts, sums = self._puts(snapshot), self._sums(snapshot)
+        if not puts.exists():
+            return
         if sums.exists():
             for index, digest in _entries(puts, 0):
                 _write_at(sums, digest, index * DIGEST)
@@ -95,6 +104,12 @@ class Blocks:
         """Free all files of a snapshot."""
         for path in (self.raw(snapshot), self._sums(snapshot), self._puts(snapshot)):
             path.unlink(missing_ok=True)
+
+    def clean(self, known: Collection[str]) -> None:
+        """Remove the files of snapshots that are not *known*: the lab was killed while it made or deleted them."""
+        for path in self.directory.glob("snap-*"):
+            if path.stem not in known:
+                path.unlink()
 
     def _sums(self, snapshot: str) -> Path:
         return self.directory / f"{snapshot}.sha256"
@@ -127,15 +142,19 @@ def _read_at(path: Path, length: int, offset: int) -> bytes:
 
 
 def _entries(path: Path, start: int) -> Iterator[tuple[int, bytes]]:
-    """Index and digest of every block that is there, in pieces, so that a huge volume costs little memory."""
-    piece = _PIECE
-    offset = start * DIGEST
-    while data := _read_at(path, piece, offset):
-        for position in range(0, len(data) - DIGEST + 1, DIGEST):
-            digest = data[position : position + DIGEST]
-            if digest != _NONE:
-                yield (offset + position) // DIGEST, digest
-        offset += piece
+    """Index and digest of every block that is there; holes cost nothing, however large the volume."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        for begin, end in _data(file.fileno(), start * DIGEST, size):
+            for offset in range(begin, end, _PIECE):  # file systems keep holes in units of far more than 32
+                yield from _present(os.pread(file.fileno(), min(_PIECE, end - offset), offset), offset // DIGEST)
+
+
+def _present(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
+    for number in range(len(data) // DIGEST):
+        digest = data[number * DIGEST : (number + 1) * DIGEST]
+        if digest != _NONE:
+            yield first + number, digest
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -145,19 +164,20 @@ def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as reader, target.open("wb") as writer:
         size = os.fstat(reader.fileno()).st_size
         writer.truncate(size)
-        for start, end in _data(reader.fileno(), size):
+        for start, end in _data(reader.fileno(), 0, size):
             _copy_range(reader.fileno(), writer.fileno(), start, end)
 
 
-def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    end = 0
-    while end < size:
+def _data(descriptor: int, start: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a sparse file holds data, from *start* on."""
+    while start < size:
         try:
-            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            start = os.lseek(descriptor, start, os.SEEK_DATA)
         except OSError:  # ENXIO: nothing but a hole follows
             return
         end = os.lseek(descriptor, start, os.SEEK_HOLE)
         yield start, end
+        start = end
 
 
 def _copy_range(reader: int, writer: int, start: int, end: int) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -23,6 +23,9 @@ class Call:
     region: str
     parameter: Callable[[str], Any]
     """The value of a name in AWS's API model, typed as there; None if it was not given."""
+
+    volumes: Mapping[str, Any]
+    """Of the account in the region: moto's."""
 
     @property
     def images(self) -> dict[str, Image]:
@@ -45,6 +48,10 @@ class Call:
         if not value:
             raise ApiError("MissingParameter", f"The request must contain the parameter {name}")
         return value
+
+    def elsewhere(self, region: str) -> "Call":
+        """The same call as another region would see it; only its records, not its volumes."""
+        return replace(self, region=region, volumes={})
 
     def stop_if_dry(self) -> None:
         """Everything was in order, and no more was asked for.  Raises ApiError."""

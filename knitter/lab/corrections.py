@@ -13,7 +13,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.responses import EC2Response
 
-from knitter.lab import attributes, images, snapshots
+from knitter.lab import attributes, copies, images, snapshots
 from knitter.lab.calls import Answer, Call
 from knitter.lab.errors import ApiError
 from knitter.lab.ledger import Ledger
@@ -31,6 +31,9 @@ REPLACED: Final[tuple[Action, ...]] = (
     attributes.reset_image_attribute,
     snapshots.describe_snapshots,
     snapshots.delete_snapshot,
+    copies.create_snapshot,
+    copies.copy_snapshot,
+    copies.copy_image,
 )
 """Actions that moto has, and has wrong."""
 ADDED: Final[tuple[Action, ...]] = (
@@ -41,11 +44,13 @@ ADDED: Final[tuple[Action, ...]] = (
     images.get_image_block_public_access_state,
 )
 """Actions that moto has not."""
+REFUSED: Final = ("create_image", "create_snapshots")
+"""Actions of moto that leave snapshots and volumes behind which nobody asked for; knitter does not use them."""
 RELIED_ON: Final = {
     EC2Backend: ("__init__", "create_tags", "delete_tags", "delete_tag_keys", "do_resources_exist"),
-    EC2Response: (*(action.__name__ for action in REPLACED), "_get_param", "call_action", "serialized"),
+    EC2Response: (*(action.__name__ for action in REPLACED), *REFUSED, "_get_param", "call_action", "serialized"),
 }
-ATTRIBUTES: Final = ("snapshots", "amis", "tags", "account_id", "region_name")
+ATTRIBUTES: Final = ("snapshots", "amis", "tags", "volumes", "account_id", "region_name")
 """Of each backend."""
 
 
@@ -55,6 +60,8 @@ def correct(ledger: Ledger) -> None:
     _share(ledger)
     for action in (*REPLACED, *ADDED):
         setattr(EC2Response, action.__name__, _response(ledger, action))
+    for name in REFUSED:
+        setattr(EC2Response, name, _refuse)
     for name in ("create_tags", "delete_tags", "delete_tag_keys"):
         setattr(EC2Backend, name, _journaled(ledger, getattr(EC2Backend, name)))
     setattr(EC2Response, "call_action", _answering(EC2Response.call_action))  # noqa: B010 (mypy refuses `=`)
@@ -92,7 +99,7 @@ def _response(ledger: Ledger, action: Action) -> Callable[[Any], ActionResult]:
     """*action* as a method of EC2Response."""
 
     def method(self: Any) -> ActionResult:
-        call = Call(ledger, self.current_account, self.region, self._get_param)
+        call = Call(ledger, self.current_account, self.region, self._get_param, self.ec2_backend.volumes)
         try:
             with ledger.guard:
                 answer = action(call)
@@ -101,6 +108,10 @@ def _response(ledger: Ledger, action: Action) -> Callable[[Any], ActionResult]:
         return ActionResult(answer) if answer else EmptyResult()
 
     return method
+
+
+def _refuse(self: Any) -> ActionResult:
+    raise NotImplementedError("this action is not implemented")
 
 
 def _journaled(ledger: Ledger, original: Callable[..., bool]) -> Callable[..., bool]:

@@ -7,17 +7,15 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from knitter.lab import wire
 from knitter.lab.blocks import SIZE
 from knitter.lab.errors import ApiError
-from knitter.lab.ledger import Ledger
+from knitter.lab.ledger import GIB, Ledger
 from knitter.lab.records import Snapshot, new_id, now
 from knitter.lab.tokens import LIFE, Tokens
 from knitter.lab.wire import Request, Response, invalid
-
-GIB: Final = 1024**3
 
 
 class Direct:

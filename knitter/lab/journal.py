@@ -22,7 +22,10 @@ class Journal:
     def save(self, kind: str, name: str, body: str) -> None:
         """Write or replace a record."""
         with self._guard:
-            self._database.execute("REPLACE INTO record VALUES (?, ?, ?)", (kind, name, body))
+            self._database.execute(
+                "INSERT INTO record VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+                (kind, name, body),
+            )
 
     def remove(self, kind: str, name: str) -> None:
         """Forget a record; none is fine."""

@@ -10,6 +10,7 @@ from knitter.lab.blocks import SIZE, Blocks
 from knitter.lab.journal import Journal
 from knitter.lab.records import Image, Snapshot
 
+GIB: Final = 1024**3
 COMPLETION: Final = 0.3
 """Seconds a snapshot stays pending after CompleteSnapshot was accepted: clients must really wait."""
 
@@ -33,6 +34,7 @@ class Ledger:
             self._hold(Snapshot.model_validate_json(body))
         for body in self.journal.load("Image"):
             self._hold(Image.model_validate_json(body))
+        self._repair()
 
     def keep(self, record: Snapshot | Image) -> None:
         """Write *record* to memory and journal."""
@@ -63,10 +65,28 @@ class Ledger:
 
     def finish(self, snapshot: Snapshot, *, delay: float = COMPLETION) -> None:
         """All blocks are there: it becomes `completed` after *delay* seconds."""
+        snapshot.completed = time.time() + delay
+        self.keep(snapshot)  # first: `_repair` does the rest if the lab is killed here
         self.blocks.complete(snapshot.id)
         snapshot.written = SIZE * sum(1 for _ in self.blocks.digests(snapshot.id))
-        snapshot.completed = time.time() + delay
         self.keep(snapshot)
+
+    def _repair(self) -> None:
+        """Finish what a killed lab had begun."""
+        snapshots = [snapshot for region in self.snapshots.values() for snapshot in region.values()]
+        self.blocks.clean({snapshot.id for snapshot in snapshots})
+        for snapshot in snapshots:
+            if snapshot.completed is not None and self.blocks.is_pending(snapshot.id):
+                self.finish(snapshot, delay=0)
+
+    def add(self, snapshot: Snapshot, *, source: Snapshot | None) -> None:
+        """A new snapshot with the blocks of *source*, or with none."""
+        if source:
+            self.blocks.copy(source.id, snapshot.id)
+        else:
+            self.blocks.create(snapshot.id, size=snapshot.volume_size * GIB)
+        self.keep(snapshot)
+        self.finish(snapshot)
 
     def close(self) -> None:
         """Nothing changes any more."""

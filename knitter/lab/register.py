@@ -115,7 +115,7 @@ def _mappings(call: Call) -> list[Answer]:
             raise _bad_mapping(f"Invalid device name '{name}'")
     if root not in names:
         raise _bad_mapping(f"The root device '{root}' is not in the block device mapping")
-    if "SnapshotId" not in asked[names.index(root)].get("Ebs", {}):
+    if not asked[names.index(root)].get("Ebs", {}).get("SnapshotId"):
         raise _bad_mapping(f"The mapping of the root device '{root}' has no snapshot")
     return [_mapping(call, one, is_root=one["DeviceName"] == root) for one in asked]
 

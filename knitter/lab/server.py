@@ -5,28 +5,24 @@ from the socket straight into a buffer instead.
 """
 
 import hashlib
-import json
-import os
+import io
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
-import knitter
 from knitter.lab import signature, wire
 from knitter.lab.direct import Direct
 from knitter.lab.errors import ApiError
-from knitter.lab.service import HEALTH
+from knitter.lab.front import Front
 from knitter.lab.wire import Request, Response
 
 _LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a request's body: StartSnapshot and PutSnapshotBlock stay far below."""
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Server(ThreadedWSGIServer):
@@ -37,7 +33,7 @@ class Server(ThreadedWSGIServer):
         self.direct = direct
         self.account = account
         with _bound(port) as listener:
-            application = _Front(DomainDispatcherApplication(create_backend_app))
+            application = Front(DomainDispatcherApplication(create_backend_app))
             super().__init__("127.0.0.1", 0, application, Handler, fd=listener.fileno())
 
     @property
@@ -63,6 +59,7 @@ class Handler(MotoRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    _buffer = bytearray()
 
     def handle_one_request(self) -> None:
         """Read one request; the block API's by hand."""
@@ -98,19 +95,26 @@ class Handler(MotoRequestHandler):
             headers[name.strip().lower()] = value.strip()
         return headers
 
-    def _body(self, headers: dict[str, str]) -> bytearray:
+    def _body(self, headers: dict[str, str]) -> memoryview:
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not length.isdigit() or int(length) > _LIMIT:
             self.close_connection = True  # what follows cannot be told from the next request
             raise ApiError("ValidationException", "the body's Content-Length is missing or too large", status=413)
         if headers.get("expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = bytearray(int(length))
-        if self.rfile.readinto(body) != len(body):
+        if len(self._buffer) < int(length):
+            self._buffer = bytearray(int(length))
+        body = memoryview(self._buffer)[: int(length)]
+        assert isinstance(self.rfile, io.BufferedReader)
+        ahead = min(len(self.rfile.peek()), len(body)) if body else 0
+        self.rfile.readinto(body[:ahead])
+        # The rest in one call: each call gives up the interpreter's lock, and 64 connections queue for it.
+        rest = self.connection.recv_into(body[ahead:], 0, socket.MSG_WAITALL) if ahead < len(body) else 0
+        if ahead + rest < len(body):
             raise ConnectionError("the client went away in the middle of a request")
         return body
 
-    def _request(self, method: str, target: str, headers: dict[str, str], body: bytearray) -> Request:
+    def _request(self, method: str, target: str, headers: dict[str, str], body: memoryview) -> Request:
         # The body of PutSnapshotBlock is not signed (x-amz-content-sha256: UNSIGNED-PAYLOAD), so rarely hashed here.
         digest = "" if "x-amz-content-sha256" in headers else hashlib.sha256(body).hexdigest()
         scope = signature.check(method, target, headers, digest)
@@ -132,17 +136,3 @@ class Handler(MotoRequestHandler):
         if self.close_connection:
             lines.insert(1, "Connection: close")
         self.wfile.write("\r\n".join(lines).encode("latin-1") + response.body)
-
-
-class _Front:
-    """WSGI, before moto: health, and the signature of every request."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == HEALTH:
-            body = json.dumps({"pid": os.getpid(), "version": knitter.__version__}).encode()
-            start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-            return [body]
-        return self._application(environ, start)

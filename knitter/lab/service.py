@@ -132,8 +132,8 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _start(directory: Path, port: int) -> Lab:
     say("starting the lab")
-    log = directory / _LOG
-    with log.open("ab") as output:
+    with (directory / _LOG).open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "knitter.lab", str(directory), "--port", str(port)],
             stdin=subprocess.DEVNULL,
@@ -144,7 +144,7 @@ def _start(directory: Path, port: int) -> Lab:
             env=os.environ | {"PYTHONPATH": _import_path()},
         )
     try:
-        lab = _wait(directory, process)
+        lab = _wait(directory, process, begin)
     except BaseException:
         process.kill()
         process.wait()
@@ -159,7 +159,7 @@ def _import_path() -> str:
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
 
 
-def _wait(directory: Path, process: "subprocess.Popen[bytes]") -> Lab:
+def _wait(directory: Path, process: "subprocess.Popen[bytes]", begin: int) -> Lab:
     deadline = time.monotonic() + START_LIMIT
     while process.poll() is None and time.monotonic() < deadline:
         if found := find(directory):
@@ -167,7 +167,7 @@ def _wait(directory: Path, process: "subprocess.Popen[bytes]") -> Lab:
         time.sleep(0.02)
     happened = f"it did not answer for {START_LIMIT:.0f} s" if process.poll() is None else f"it ended: {process.poll()}"
     log = directory / _LOG
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+    tail = "\n".join(log.read_bytes()[begin:].decode(errors="replace").splitlines()[-20:])
     raise KnitterError(f"the lab did not start: {happened}", details=tail, hint=f"its log is {log}")
 
 

@@ -15,10 +15,11 @@ def describe_snapshots(call: Call) -> Answer:
     found = [call.snapshot(name) for name in names or call.snapshots]
     owners = {call.account if owner == "self" else owner for owner in call.get("OwnerIds", [])}
     found = [snapshot for snapshot in found if not owners or snapshot.account in owners]
-    return call.page("Snapshots", [_described(one) for one in call.select(found, _FILTERS)], least=5)
+    return call.page("Snapshots", [described(one) for one in call.select(found, _FILTERS)], least=5)
 
 
-def _described(snapshot: Snapshot) -> Answer:
+def described(snapshot: Snapshot) -> Answer:
+    """*snapshot* in the form of DescribeSnapshots."""
     answer = {
         "SnapshotId": snapshot.id,
         "VolumeId": snapshot.volume_id,

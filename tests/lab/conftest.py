@@ -5,11 +5,15 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from knitter.lab import service
@@ -21,33 +25,45 @@ SIZE = 524288
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    directory = tmp_path_factory.mktemp("lab")
+def lab_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="session")
+def lab(lab_directory: Path) -> Iterator[Lab]:
     try:
-        yield service.ensure(directory)
+        yield service.ensure(lab_directory)
     finally:
-        service.stop(directory)
+        service.stop(lab_directory)
 
 
-def client_of(lab: Lab, name: str) -> Any:
+def boto_client(lab: Lab, name: str, *, region: str = REGION, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> Any:
+    """A client that tries once and leaves the checks of parameters to the lab."""
     return boto3.client(
         name,
-        region_name=REGION,
+        region_name=region,
         endpoint_url=lab.endpoint,
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET_KEY,
-        config=Config(retries={"total_max_attempts": 1}),
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
     )
 
 
 @pytest.fixture(scope="session")
 def ec2(lab: Lab) -> Any:
-    return client_of(lab, "ec2")
+    return boto_client(lab, "ec2")
 
 
 @pytest.fixture(scope="session")
 def ebs(lab: Lab) -> Any:
-    return client_of(lab, "ebs")
+    return boto_client(lab, "ebs")
+
+
+def signed_headers(lab: Lab, method: str, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+    """Headers of a good request to EBS direct."""
+    request = AWSRequest(method=method, url=lab.endpoint + path, data=body, headers=headers)
+    SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "ebs", REGION).add_auth(request)
+    return dict(request.headers.items())
 
 
 def checksum(data: bytes) -> str:
