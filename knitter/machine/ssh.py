@@ -2,12 +2,13 @@
 # ruff: noqa: PLC0415 (paramiko takes a while to import: only who logs in pays)
 
 import logging
+import select
 import shlex
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -26,6 +27,8 @@ POLL: Final = 0.5
 """Seconds between looks at deadlines and interruptions."""
 PATIENCE: Final = 60.0
 """Seconds for one step of the handshake, and for a silent network; a guest without KVM is slow."""
+GREETING: Final = 20.0
+"""Seconds for the first byte; then a new connection may fare better."""
 _MUTE: Final = logging.NullHandler()
 """paramiko logs what it also raises; without a handler Python prints that to the terminal."""
 _LATE: Final = (124, 137)
@@ -150,35 +153,42 @@ def lease(endpoint: Endpoint, key: Key, *, deadline: float, meanwhile: Callable[
 def wait_ssh(endpoint: Endpoint, key: Key, *, deadline: float, meanwhile: Callable[[], None]) -> Ssh:
     """See `lease`; the caller closes it."""
     while True:
-        meanwhile()
         try:
-            return connect(endpoint, key)
+            return connect(endpoint, key, meanwhile=meanwhile)
         except UnansweredError:
             if time.monotonic() > deadline:
                 raise
+        meanwhile()
         interrupt.sleep(POLL)
 
 
-def connect(endpoint: Endpoint, key: Key) -> Ssh:
+def connect(endpoint: Endpoint, key: Key, *, meanwhile: Callable[[], None] = lambda: None) -> Ssh:
     """Log in, now.  Raises UnansweredError, and KnitterError if the host shows another host key."""
     import paramiko
 
     logging.getLogger("paramiko").addHandler(_MUTE)
     try:
-        wire = socket.create_connection((endpoint.address, endpoint.port), timeout=PATIENCE)
-        _watch(wire)
-        transport = paramiko.Transport(wire)
-    except OSError as error:
-        raise _unanswered(endpoint, str(error)) from error
-    try:
-        _log_in(transport, endpoint, key)
+        with ExitStack() as stack:
+            wire = stack.enter_context(socket.create_connection((endpoint.address, endpoint.port), timeout=PATIENCE))
+            _watch(wire)
+            _wait_greeting(wire, meanwhile)
+            transport = paramiko.Transport(wire)
+            stack.callback(transport.close)
+            _log_in(transport, endpoint, key)
+            stack.pop_all()
     except (paramiko.SSHException, EOFError, OSError) as error:
-        transport.close()
-        raise _unanswered(endpoint, str(error) or "hung up") from error
-    except BaseException:
-        transport.close()
-        raise
+        raise UnansweredError(f"{endpoint} does not let knitter in", details=str(error) or "hung up") from error
     return Ssh(endpoint, transport)
+
+
+def _wait_greeting(wire: socket.socket, meanwhile: Callable[[], None]) -> None:
+    """Wait for the server's first byte, or its refusal.  QEMU takes connections long before its guest does."""
+    start = time.monotonic()
+    while not select.select([wire], [], [], POLL)[0]:
+        interrupt.check()
+        meanwhile()
+        if time.monotonic() - start > GREETING:
+            raise TimeoutError("connected, but no SSH server speaks")
 
 
 def _log_in(transport: "paramiko.Transport", endpoint: Endpoint, key: Key) -> None:
@@ -217,6 +227,7 @@ def _exchange(
         _thread(lambda: _feed(channel, stdin)),
         _thread(lambda: chunks.extend(iter(lambda: channel.recv(65536), b""))),
         _thread(lambda: journal.read(channel.makefile_stderr("rb"), on_line)),
+        _thread(channel.status_event.wait),
     ]
     for pump in pumps:
         while pump.is_alive() and (deadline is None or time.monotonic() < deadline):
@@ -235,10 +246,6 @@ def _feed(channel: "paramiko.Channel", stdin: bytes) -> None:
     with suppress(OSError):  # it ended without reading all: its exit code tells
         channel.sendall(stdin)
         channel.shutdown_write()
-
-
-def _unanswered(endpoint: Endpoint, reason: str) -> UnansweredError:
-    return UnansweredError(f"{endpoint} does not let knitter in", details=reason)
 
 
 def _gone(name: str, details: str) -> KnitterError:

@@ -1,0 +1,65 @@
+"""QEMU's monitor protocol (QMP) over a socket that both ends were born with.
+
+https://www.qemu.org/docs/master/interop/qmp-spec.html
+"""
+
+import json
+import re
+import socket
+import threading
+from typing import Any, Final
+
+from knitter.errors import KnitterError
+from knitter.machine.local import Running
+
+PATIENCE: Final = 60.0
+"""Seconds for an answer; QEMU starts in one when the host is idle."""
+_FORWARD: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)")
+
+
+class Monitor:
+    """Commands to one QEMU.  Thread-safe."""
+
+    def __init__(self, wire: socket.socket, process: Running) -> None:
+        wire.settimeout(PATIENCE)
+        self._lines = wire.makefile("rwb")
+        self._process = process
+        self._guard = threading.Lock()
+        self._read()  # the greeting
+        self.execute("qmp_capabilities")
+
+    def execute(self, name: str, **arguments: Any) -> Any:
+        """What the command *name* returns.  Raises KnitterError if QEMU refuses it or is gone."""
+        with self._guard:
+            try:
+                self._lines.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+                self._lines.flush()
+            except OSError:
+                raise self._ended() from None
+            while "event" in (answer := self._read()):
+                pass
+        if "error" in answer:
+            raise KnitterError(f"QEMU refused {name}", details=answer["error"]["desc"])
+        return answer["return"]
+
+    def forwarded_port(self) -> int:
+        """The port of the host that QEMU chose for hostfwd."""
+        text = self.execute("human-monitor-command", **{"command-line": "info usernet"})
+        match = _FORWARD.search(text)
+        if match is None:
+            raise KnitterError("QEMU forwards no port to its guest", details=text)
+        return int(match[1])
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            line = self._lines.readline()
+        except OSError:
+            line = b""
+        if not line:
+            raise self._ended()
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _ended(self) -> KnitterError:
+        self._process.stop()
+        return KnitterError("QEMU did not start, or ended", details=self._process.tail)
