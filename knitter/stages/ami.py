@@ -10,16 +10,13 @@ from knitter.aws import images
 from knitter.aws.images import RefusedImageError
 from knitter.aws.registration import Wanted
 from knitter.aws.tags import stamp
-from knitter.errors import CloudError, KnitterError
+from knitter.errors import CloudError
 from knitter.receipt import Receipt
-from knitter.recipe.ami import BootMode, check_name
-from knitter.recipe.model import Recipe
 from knitter.stages.packages import Packages
 from knitter.stages.snapshot import Snapshot
 from knitter.stages.stage import Build, Made, Stage, Work, section
 from knitter.units import GIB
 
-_BOOT_MODES: Final[dict[str, BootMode]] = {"bios": "legacy-bios", "uefi": "uefi", "both": "uefi-preferred"}
 _WRITTEN: Final = {
     "Name": "ami.name",
     "Description": "ami.description",
@@ -84,7 +81,7 @@ class Ami(Stage):
             name=name,
             description=ami.description,
             architecture=recipe.packages.architecture,
-            boot_mode=plan_boot_mode(recipe),
+            boot_mode=recipe.boot_mode,
             root_device=ami.root_device,
             snapshot=str(stored["snapshot"]),
             size=(ami.volume.size or int(str(stored["size"]))) // GIB,
@@ -99,17 +96,12 @@ class Ami(Stage):
         )
 
     def _ami_name(self, build: Build, key: str) -> str:
-        """The template, filled.  Raises KnitterError if no AMI may be called that."""
+        """The template, filled; the recipe saw to it that an AMI may be called that."""
         recipe = build.recipe
         date = datetime.fromtimestamp(Packages().lock(build).epoch, UTC)
-        name = recipe.ami.fill_name(
+        return recipe.ami.fill_name(
             recipe=recipe.name, date=f"{date:%Y%m%d}", key=key[:8], architecture=recipe.packages.architecture
         )
-        if reason := check_name(name):
-            raise KnitterError(
-                f"{recipe.name}: the AMI cannot be called {name!r}", details=reason, hint="correct ami.name"
-            )
-        return name
 
     def _made(self, build: Build, image: str, name: str) -> Made:
         stored = Snapshot().read(build).facts
@@ -122,13 +114,6 @@ class Ami(Stage):
             "size": volume,
         }
         return Made(receipt.digest_of([image]), facts=facts)
-
-
-def plan_boot_mode(recipe: Recipe) -> BootMode:
-    """How instances boot.  Graviton knows UEFI only (Amazon EC2 User Guide, "Boot modes")."""
-    if recipe.ami.boot_mode:
-        return recipe.ami.boot_mode
-    return "uefi" if recipe.packages.architecture == "arm64" else _BOOT_MODES[recipe.boot.firmware]
 
 
 def _in_recipe_words(error: RefusedImageError) -> CloudError:

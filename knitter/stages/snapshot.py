@@ -15,16 +15,14 @@ from knitter.aws import snapshots
 from knitter.aws.preflight import preflight
 from knitter.aws.tags import stamp
 from knitter.aws.upload import Manner
-from knitter.disk import blocks
+from knitter.errors import KnitterError
 from knitter.progress import say
 from knitter.receipt import Receipt
 from knitter.settings import Settings
-from knitter.stages.disk import Disk
+from knitter.stages.disk import BLOCKS, RAW, Disk
 from knitter.stages.stage import Build, Made, Stage, Work
 from knitter.units import BLOCK
 
-IMAGE: Final = "disk.raw"
-BLOCKS: Final = "disk.blocks"
 JOURNAL: Final = "snapshot.journal"
 
 
@@ -73,19 +71,20 @@ class Snapshot(Stage):
         self._journal(build).unlink(missing_ok=True)
 
     def _order(self, build: Build, key: str) -> snapshots.Order:
-        name, listed = build.recipe.name, _blocks(build)
+        name, disk, listed = build.recipe.name, Disk(), Disk().blocks(build)
+        _check(listed.digest, disk.read(build).digest, disk.folder(build) / BLOCKS)
         return snapshots.Order(
             key=key,
-            disk=Disk().folder(build) / IMAGE,
+            disk=disk.folder(build) / RAW,
             blocks=listed,
             size=listed.size,
-            description=f"{name}, disk {Disk().read(build).digest[:8]}, made by knitter",
+            description=f"{name}, disk {listed.digest[:8]}, made by knitter",
             tags=stamp(key=key, recipe=name, stage=self.name, name=name),
         )
 
     def _made(self, build: Build, snapshot: str) -> Made:
         """The id is part of the digest: another snapshot, even of the same disk, needs another AMI."""
-        listed = _blocks(build)
+        listed = Disk().blocks(build)
         facts: dict[str, JsonValue] = {
             "snapshot": snapshot,
             "region": build.cloud().region,
@@ -99,8 +98,11 @@ class Snapshot(Stage):
         return self.folder(build) / JOURNAL
 
 
-def _blocks(build: Build) -> blocks.Blocks:
-    return blocks.read(Disk().folder(build) / BLOCKS)
+def _check(found: str, made: str, path: Path) -> None:
+    if found != made:
+        raise KnitterError(
+            f"{path} is not what the stage disk made", hint="remove it and run again: the disk is made anew"
+        )
 
 
 def _manner(settings: Settings) -> Manner:
