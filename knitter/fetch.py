@@ -22,12 +22,11 @@ from knitter import interrupt
 from knitter.cache import Cache
 from knitter.errors import KnitterError
 from knitter.progress import say
-from knitter.transport import GoneError, TransientError, Transport
+from knitter.transport import REACH, GoneError, TransientError, Transport
 
 ATTEMPTS: Final = 5
 """In a row without a byte, before a mirror is given up."""
-REACH: Final = "check the network, http_proxy and https_proxy, or set mirrors in .doit.cfg"
-"""What to do when a mirror does not answer."""
+_BEHIND: Final = "the mirror is being updated, or behind: try again later, or use another (mirrors in .doit.cfg)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,9 @@ class _Session:
             try:
                 self._request(url, file, one.size)
             except GoneError as error:
-                raise NotOnMirrorError(f"the mirror does not have {one.name}", details=f"{url}: {error}") from None
+                raise NotOnMirrorError(
+                    f"the mirror does not have {one.name}", details=f"{url}: {error}", hint=_BEHIND
+                ) from None
             except TransientError as error:
                 attempt = 1 if file.tell() > before else attempt + 1
                 if attempt == ATTEMPTS:
@@ -192,7 +193,7 @@ class _Session:
     def _locked(self, path: Path) -> BufferedRandom:
         while not self.stopped.is_set():
             file = path.open("ab+")
-            if _locks(file) and path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            if _locks(file) and _is_at(path, file):
                 return file
             file.close()
             time.sleep(0.1)
@@ -205,6 +206,14 @@ def _locks(file: BufferedRandom) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, file: BufferedRandom) -> bool:
+    """Whether *path* still is *file*: whoever had the lock before may have moved or removed it."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _digest(file: BufferedRandom) -> str:

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -86,6 +87,14 @@ class Lock(BaseModel):
                 f"package {package.name} {package.version} {package.architecture} "
                 f"sha256:{package.sha256} {package.size} {package.url}"
             )
+
+
+def read(path: Path) -> Lock:
+    """The lock in the file at *path*.  Raises KnitterError."""
+    try:
+        return parse(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise KnitterError(f"cannot read {path}", details=str(error), hint="remove it and resolve anew") from None
 
 
 def parse(text: str, origin: str) -> Lock:

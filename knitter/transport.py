@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 if TYPE_CHECKING:
     import urllib3
 
+REACH: Final = "check the network, http_proxy and https_proxy, or set mirrors in .doit.cfg"
+"""What to do when a mirror does not answer."""
 _CHUNK: Final = 256 * 1024
 _CONNECT_TIMEOUT: Final = 15.0
 _READ_TIMEOUT: Final = 30.0

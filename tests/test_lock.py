@@ -1,11 +1,12 @@
 """packages.lock: text to value and back."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from knitter.errors import KnitterError
-from knitter.lock import Lock, Package, Repository, parse
+from knitter.lock import Lock, Package, Repository, parse, read
 
 TEXT = f"""\
 # packages.lock of knitter; a copy in the recipe's folder pins it
@@ -95,3 +96,12 @@ def test_written_dates_are_utc() -> None:
     one = parse(TEXT, "here")
     moved = Lock(**{**dict(one), "repositories": (Repository(url="u", suite="s", date=date),)})
     assert "repository u s 2026-11-15T09:31:27Z\n" in moved.text()
+
+
+def test_read(tmp_path: Path) -> None:
+    (tmp_path / "good").write_text(TEXT)
+    assert read(tmp_path / "good").text() == TEXT
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name in ("binary", "missing"):
+        with pytest.raises(KnitterError, match=f"cannot read {tmp_path / name}"):
+            read(tmp_path / name)

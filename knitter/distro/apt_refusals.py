@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from knitter.errors import KnitterError
+from knitter.transport import REACH
 
 _KEYRING: Final = "the keyring must hold the repository's key: set packages.keyring in the recipe, or update the host's"
 _CHECK: Final = "check the name, release and repositories"
@@ -31,11 +32,7 @@ _UPDATE: Final[tuple[tuple[str, str, str], ...]] = (
     (r"is not valid yet \((invalid for [^)]*)\)", "has a Release file from the future ({})", "check this host's clock"),
     (r"Hash Sum mismatch|unexpected size", "has an index that is not what its signed Release file says", _TAMPERED),
     (r"signatures? (?:were|was) invalid|signature verification failed", "has a bad signature", _TAMPERED),
-    (
-        _UNREACHABLE,
-        "cannot be reached",
-        "check the network, http_proxy and https_proxy, or set mirrors in .doit.cfg",
-    ),
+    (_UNREACHABLE, "cannot be reached", REACH),
     (r"does not have a Release file", "is not there", "check release and repositories in the recipe"),
     (r"is not signed", "is not signed", "knitter uses signed repositories only"),
 )

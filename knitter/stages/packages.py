@@ -1,7 +1,9 @@
 """Stage `packages`: resolve, fetch and verify.  The only stage that uses the distribution's network.
 
-recipe.packages --apt--> packages.lock --fetch--> cache
-recipes/<name>/packages.lock (a pin) ------^
+    recipe.packages --apt--> packages.lock --fetch--> cache
+    recipes/<name>/packages.lock (a pin) ------^
+
+A lock older than the setting `refresh` is resolved anew; a pin never is.
 """
 
 import hashlib
@@ -39,9 +41,9 @@ class Packages(Stage):
         recipe = build.recipe
         inputs = section("packages", recipe.packages)
         if recipe.packages.keyring and (keyring := recipe.path_of(recipe.packages.keyring)).is_file():
-            inputs["packages.keyring"] = hashlib.sha256(keyring.read_bytes()).hexdigest()
+            inputs["packages.keyring"] = _digest(keyring)
         if (pin := _pin(recipe)).is_file():
-            inputs[OUTPUT] = pin.read_text()
+            inputs[OUTPUT] = _digest(pin)
         return inputs
 
     def alive(self, build: Build, left: Receipt) -> bool:
@@ -53,11 +55,7 @@ class Packages(Stage):
 
     def lock(self, build: Build) -> Lock:
         """What was resolved, for the next stages.  Raises KnitterError."""
-        path = self.folder(build) / OUTPUT
-        try:
-            return lock.parse(path.read_text(), str(path))
-        except OSError as error:
-            raise KnitterError(f"cannot read {path}", details=str(error), hint="doit packages makes it") from None
+        return lock.read(self.folder(build) / OUTPUT)
 
     def make(self, build: Build, work: Work) -> Made:
         """Write packages.lock and fill the cache."""
@@ -88,7 +86,7 @@ class Packages(Stage):
     def _is_whole(self, build: Build, left: Receipt) -> bool:
         """Whether the lock is the very one that *left* speaks of."""
         path = self.folder(build) / OUTPUT
-        return path.is_file() and _digest(path.read_text()) == left.digest
+        return path.is_file() and _digest(path) == left.digest
 
     def _can_stay(self, build: Build, work: Work) -> bool:
         """Whether the lock is what this very key left, and not too old: only the cache lost something."""
@@ -97,18 +95,17 @@ class Packages(Stage):
 
 
 def _made(output: Path) -> Made:
-    text = output.read_text()
-    read = lock.parse(text, OUTPUT)
+    read = lock.read(output)
     facts: dict[str, JsonValue] = {
         "packages": len(read.packages),
         "bytes": sum(package.size for package in read.packages),
         "released": {f"{one.url} {one.suite}": one.date.isoformat() for one in read.repositories},
     }
-    return Made(digest=_digest(text), outputs=(OUTPUT,), facts=facts)
+    return Made(digest=_digest(output), outputs=(OUTPUT,), facts=facts)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _pin(recipe: Recipe) -> Path:
@@ -131,25 +128,31 @@ def _still_there(build: Build, wanted: Lock) -> bool:
 
 
 def _bring_pinned(build: Build, pin: Path) -> None:
+    """Fetch what *pin* says, if it is of this recipe.  Raises KnitterError."""
     renew = f"to renew it: remove {pin}, run doit packages:{build.recipe.name}, and copy packages.lock back from build/"
-    pinned = lock.parse(pin.read_text(), str(pin))
-    wanted = build.recipe.packages
-    asked, found = (
-        (wanted.family, wanted.release, wanted.architecture),
-        (pinned.family, pinned.release, pinned.architecture),
-    )
-    if asked != found:
-        raise KnitterError(f"{pin} is for {' '.join(found)}, the recipe for {' '.join(asked)}", hint=renew)
-    names = {package.name for package in pinned.packages}
-    if missing := [name for name in wanted.install if name not in names]:
-        raise KnitterError(f"{pin} lacks what the recipe installs: {', '.join(missing)}", hint=renew)
-    if excess := [name for name in wanted.remove if name in names]:
-        raise KnitterError(f"{pin} has what the recipe removes: {', '.join(excess)}", hint=renew)
+    pinned = lock.read(pin)
+    if trouble := _disagreement(pinned, build.recipe):
+        raise KnitterError(f"{pin} {trouble}", hint=renew)
     try:
         _bring(build, pinned)
     except NotOnMirrorError as error:
         hint = f"set mirrors in .doit.cfg to an archive that keeps old packages, fill the cache, or {renew}"
         raise KnitterError(f"{error.brief}, which {pin} pins", details=error.details, hint=hint) from None
+
+
+def _disagreement(pinned: Lock, recipe: Recipe) -> str:
+    """What in *pinned* is not as the recipe says; "" if all is."""
+    wanted = recipe.packages
+    asked = f"{wanted.family} {wanted.release} {wanted.architecture}"
+    found = f"{pinned.family} {pinned.release} {pinned.architecture}"
+    if asked != found:
+        return f"is for {found}, the recipe for {asked}"
+    names = {package.name for package in pinned.packages}
+    if missing := [name for name in wanted.install if name not in names]:
+        return f"lacks what the recipe installs: {', '.join(missing)}"
+    if excess := [name for name in wanted.remove if name in names]:
+        return f"has what the recipe removes: {', '.join(excess)}"
+    return ""
 
 
 def _resolve(build: Build, work: Work) -> Lock:
