@@ -57,7 +57,8 @@ def _format(image: Image, one: Slice, source: Path, label: str) -> None:
     config = image.path.with_name("mke2fs.conf")
     image.machine.outside(config).write_text(_CONFIG)
     extended = f"offset={one.offset},hash_seed={one.uuid},nodiscard,lazy_itable_init=0,lazy_journal_init=0"
-    identity = ("-U", str(one.uuid), "-L", label, "-J", f"size={_journal(one) // MIB}")
+    journal = ("-J", f"size={_journal(one) // MIB}") if _journal(one) else ("-O", "^has_journal")
+    identity = ("-U", str(one.uuid), "-L", label, *journal)
     argv = ("-q", "-F", "-t", "ext4", *identity, "-E", extended, "-d", source, image.path, f"{one.size // KIB}k")
     environment = {"E2FSPROGS_FAKE_TIME": str(image.epoch), "MKE2FS_CONFIG": str(config)}
     image.run(command("mke2fs", *argv, env=environment))
@@ -88,5 +89,7 @@ def _used_inodes(disk: Path, one: Slice) -> int:
 
 
 def _journal(one: Slice) -> int:
-    """Bytes of the journal: 64 MiB in 8 GiB, as mke2fs itself chooses; never over 1 GiB."""
+    """Bytes of the journal: 64 MiB in 8 GiB, as mke2fs itself chooses; 1 GiB at most; none where it would fill half."""
+    if one.size < 32 * MIB:
+        return 0
     return min(max(one.size // 128 // MIB, 4) * MIB, GIB)

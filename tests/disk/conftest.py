@@ -23,22 +23,27 @@ def layout_of(*partitions: dict[str, str], size: str = "1GiB", label: str = "gpt
     )
 
 
-@pytest.fixture(params=["memory", "disk"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Namespace, Path]]:
-    """A private machine and an empty directory there: on tmpfs, then on disk."""
-    with scratch(request.param, tmp_path, need=GIB, log=tmp_path / "log") as found:
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[tuple[Namespace, Path]]:
+    """A private machine and an empty directory there."""
+    with scratch("memory", tmp_path, need=GIB, log=tmp_path / "log") as found:
         yield found
 
 
+def empty_image(machine: Namespace, path: Path, layout: Layout, *, log: Path) -> Image:
+    """A disk without anything on it."""
+    image = Image(machine, path, EPOCH, log)
+    with image.outside.open("xb") as file:
+        file.truncate(layout.size)
+    return image
+
+
 @pytest.fixture
-def new_image(place: tuple[Namespace, Path], tmp_path: Path) -> Callable[[Layout, str], Image]:
-    """Makes an empty disk."""
+def new_image(place: tuple[Namespace, Path], tmp_path: Path) -> Callable[..., Image]:
+    """Makes an empty disk for a layout, with a name if it is not the only one."""
     machine, directory = place
 
     def make(layout: Layout, name: str = "disk.raw") -> Image:
-        image = Image(machine, directory / name, EPOCH, tmp_path / "log")
-        with image.outside.open("xb") as file:
-            file.truncate(layout.size)
-        return image
+        return empty_image(machine, directory / name, layout, log=tmp_path / "log")
 
     return make
