@@ -4,7 +4,6 @@ urllib3 is imported inside functions: `doit list` imports every stage and fetche
 """
 
 import os
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,8 +42,11 @@ class Transport:
     """Connections that are kept and shared by threads."""
 
     def __init__(self, connections: int) -> None:
+        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 slow to import
+
         import urllib3  # noqa: PLC0415 slow to import
 
+        self._bypasses = proxy_bypass
         options: Any = {
             "maxsize": connections,
             "timeout": urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=_READ_TIMEOUT),
@@ -52,7 +54,7 @@ class Transport:
             "retries": urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5),
         }
         self._direct = urllib3.PoolManager(**options)
-        self._proxies = {scheme: _proxy(url, options) for scheme, url in urllib.request.getproxies().items()}
+        self._proxies = {scheme: _proxy(url, options) for scheme, url in getproxies().items()}
 
     @contextmanager
     def open(self, url: str, *, start: int) -> Iterator[Answer]:
@@ -75,7 +77,7 @@ class Transport:
     def _pool(self, url: str) -> "urllib3.PoolManager":
         """Through the proxy of the environment, unless no_proxy has the host."""
         parts = urlsplit(url)
-        if urllib.request.proxy_bypass(parts.hostname or ""):
+        if self._bypasses(parts.hostname or ""):
             return self._direct
         return self._proxies.get(parts.scheme, self._direct)
 
