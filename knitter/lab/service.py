@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +47,11 @@ class Lab:
 
 
 def ensure(directory: Path, *, port: int = 0) -> Lab:
-    """The lab of *directory* (such as build/lab), started if none answers.  *port* 0: any.  Raises KnitterError."""
+    """The lab of *directory* (such as build/lab), started if none runs.  *port* 0: any.  Raises KnitterError."""
     if found := find(directory):
         return found
-    _make(directory)
     with _alone(directory):
-        return find(directory) or _start(directory, port)
+        return _answer(directory, lambda: _running(directory)) or _start(directory, port)
 
 
 def find(directory: Path) -> Lab | None:
@@ -65,18 +64,27 @@ def find(directory: Path) -> Lab | None:
 
 
 def stop(directory: Path) -> bool:
-    """End the lab of *directory*; what it made stays.  False if none runs."""
+    """End the lab of *directory*; what it made stays.  False if none runs.  Raises KnitterError if it is not ours."""
     state = _read(directory)
     if state is None or not _alive(state):
         return False
-    os.kill(state["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + STOP_LIMIT
-    while _alive(state):
-        if time.monotonic() > deadline:
-            os.kill(state["pid"], signal.SIGKILL)  # what it made is on disk already
-            deadline = time.monotonic() + STOP_LIMIT
-        time.sleep(0.02)
+    for number in (signal.SIGTERM, signal.SIGKILL):  # what it made is on disk in either case
+        _send(state["pid"], number)
+        deadline = time.monotonic() + STOP_LIMIT
+        while _alive(state) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if not _alive(state):
+            break
     return True
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise KnitterError(f"the lab, process {pid}, belongs to another user", hint="stop it as that user") from None
 
 
 def environment(lab: Lab, region: str) -> dict[str, str]:
@@ -113,19 +121,16 @@ def last_port(directory: Path) -> int:
     return (urlsplit(state["url"]).port or 0) if state else 0
 
 
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KnitterError(
-            f"the lab cannot write to {directory}", details=str(error), hint="set build_directory in .doit.cfg"
-        ) from None
-
-
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Two knitters start one lab."""
-    with (directory / "starting").open("w") as lock:
+    """Two knitters start one lab.  Raises KnitterError if nothing can be written there."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "starting").open("w")
+    except OSError as error:
+        hint = "make it writable, or set build_directory in .doit.cfg"
+        raise KnitterError(f"the lab cannot write to {directory}", details=str(error), hint=hint) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -144,7 +149,9 @@ def _start(directory: Path, port: int) -> Lab:
             env=os.environ | {"PYTHONPATH": _import_path()},
         )
     try:
-        lab = _wait(directory, process, begin)
+        lab = _answer(directory, lambda: process.poll() is None)
+        if lab is None:
+            raise _failed(directory / _LOG, begin, process.returncode)
     except BaseException:
         process.kill()
         process.wait()
@@ -153,22 +160,31 @@ def _start(directory: Path, port: int) -> Lab:
     return lab
 
 
+def _answer(directory: Path, running: Callable[[], bool]) -> Lab | None:
+    """The lab as soon as it answers; None if it ends first.  Raises KnitterError at the limit."""
+    deadline = time.monotonic() + START_LIMIT
+    while running():
+        if found := find(directory):
+            return found
+        if time.monotonic() > deadline:
+            raise KnitterError(
+                f"the lab has not answered for {START_LIMIT:.0f} s",
+                details=f"its log: {directory / _LOG}",
+                hint="`doit lab:stop` ends it, also when it hangs",
+            )
+        time.sleep(0.02)
+    return None
+
+
+def _failed(log: Path, begin: int, code: int) -> KnitterError:
+    tail = "\n".join(log.read_bytes()[begin:].decode(errors="replace").splitlines()[-20:])
+    return KnitterError(f"the lab did not start: it ended with code {code}", details=tail, hint=f"its log is {log}")
+
+
 def _import_path() -> str:
     """Where this very knitter was imported from: the lab must be the same one."""
     here = str(Path(knitter.__file__).resolve().parent.parent)
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
-
-
-def _wait(directory: Path, process: "subprocess.Popen[bytes]", begin: int) -> Lab:
-    deadline = time.monotonic() + START_LIMIT
-    while process.poll() is None and time.monotonic() < deadline:
-        if found := find(directory):
-            return found
-        time.sleep(0.02)
-    happened = f"it did not answer for {START_LIMIT:.0f} s" if process.poll() is None else f"it ended: {process.poll()}"
-    log = directory / _LOG
-    tail = "\n".join(log.read_bytes()[begin:].decode(errors="replace").splitlines()[-20:])
-    raise KnitterError(f"the lab did not start: {happened}", details=tail, hint=f"its log is {log}")
 
 
 def _read(directory: Path) -> dict[str, Any] | None:
@@ -177,6 +193,11 @@ def _read(directory: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return state if isinstance(state, dict) and {"pid", "started", "url"} <= state.keys() else None
+
+
+def _running(directory: Path) -> bool:
+    state = _read(directory)
+    return state is not None and _alive(state)
 
 
 def _alive(state: dict[str, Any]) -> bool:
