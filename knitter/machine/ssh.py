@@ -236,7 +236,7 @@ def _exchange(
     return b"".join(chunks)
 
 
-def _thread(target: Callable[[], None]) -> threading.Thread:
+def _thread(target: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
     return thread

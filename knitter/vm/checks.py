@@ -1,0 +1,113 @@
+"""What a booted guest must show.  Pure: each check is shell text, as a recipe's own probes are."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from knitter.recipe.boot import Probe
+from knitter.recipe.model import Recipe
+from knitter.vm.metadata import ADDRESS, GUEST_ADDRESS, Imds
+from knitter.vm.qemu import SERIAL, Firmware
+
+CLOCK: Final = 60
+"""Seconds the guest's clock may be off; some pass while the question travels to a slow guest."""
+
+_RUNNING: Final = """
+state=$(systemctl is-system-running --wait) || true
+systemctl list-units --failed --plain --no-legend
+echo "$state"
+"""
+_CLOUD_INIT: Final = """
+command -v cloud-init >/dev/null || { echo "status: there is none"; exit 0; }
+cloud-init status --wait --long
+test "$(cat /run/cloud-init/cloud-id)" = aws || { echo "it runs on: $(cat /run/cloud-init/cloud-id)"; exit 1; }
+"""
+_ROOT_DISK: Final = """
+part=$(readlink -f "$(findmnt -no SOURCE /)")
+disk=$(lsblk -ndo PKNAME "$part")
+"""
+_NVME: Final = """
+cat "/sys/block/$disk/device/serial"
+"""
+_GROWN: Final = """
+disk_size=$(cat "/sys/block/$disk/size")
+part_end=$(($(cat "/sys/class/block/${part##*/}/start") + $(cat "/sys/class/block/${part##*/}/size")))
+filesystem=$(($(stat -fc '%b * %S' /) / 512))
+echo "in sectors: disk $disk_size, root partition ends at $part_end, file system $filesystem"
+test $((disk_size - part_end)) -lt 8192
+test $((filesystem * 10)) -gt $(($(cat "/sys/class/block/${part##*/}/size") * 9))
+"""
+_NETWORK: Final = f"""
+ip -4 -o address show
+ip -4 -o address show | grep -qwF {GUEST_ADDRESS}
+ip -4 route show default | grep .
+grep '^nameserver' /etc/resolv.conf
+"""
+_METADATA: Final = """
+bash -eu <<'EOF'
+ask() {
+    exec 3<>/dev/tcp/ADDRESS/80
+    printf '%s HTTP/1.1\\r\\nHost: ADDRESS\\r\\nConnection: close\\r\\n%s\\r\\n' "$1" "${2:+$2$'\\r\\n'}" >&3
+    tr -d '\\r' <&3
+}
+token=$(ask 'PUT /latest/api/token' 'X-aws-ec2-metadata-token-ttl-seconds: 60' | tail -n 1)
+echo "instance $(ask 'GET /latest/meta-data/instance-id' "X-aws-ec2-metadata-token: $token" | tail -n 1)"
+echo "without token: $(ask 'GET /latest/meta-data/instance-id' | head -n 1)"
+EOF
+"""
+ABOUT: Final = 'uname -r; . /etc/os-release; echo "$PRETTY_NAME"'
+"""Two lines for the receipt: kernel release, and name of the system."""
+
+
+def plan_checks(recipe: Recipe, firmware: Firmware, *, now: float) -> tuple[Probe, ...]:
+    """All checks of a guest that booted through *firmware*, the recipe's last.  now: seconds since 1970."""
+    return (*_built_in(recipe, firmware, int(now)), *recipe.check.probes)
+
+
+def _built_in(recipe: Recipe, firmware: Firmware, now: int) -> Iterator[Probe]:
+    yield Probe(name="the clock is right", run=_clock(now))  # first, while *now* is
+    yield Probe(name="the system is running, no unit failed", run=_RUNNING, expect=r"\Arunning\Z")
+    yield Probe(name="cloud-init is done, on EC2", run=_CLOUD_INIT, expect=r"status: (done|there is none)")
+    yield Probe(name=f"it booted through {firmware.upper()}", run=_firmware(firmware))
+    yield Probe(name="the root is on the NVMe volume", run=_ROOT_DISK + _NVME, expect=SERIAL)
+    if grows(recipe):
+        yield Probe(name="the root has grown to the volume", run=_ROOT_DISK + _GROWN)
+    yield Probe(name="the kernel has its arguments", run=_arguments(recipe.boot.arguments))
+    yield Probe(name="the network is up", run=_NETWORK)
+    yield Probe(
+        name=f"instance metadata answers as {recipe.ami.imds}",
+        run=_METADATA.replace("ADDRESS", ADDRESS),
+        expect=_metadata(recipe.ami.imds),
+    )
+
+
+def grows(recipe: Recipe) -> bool:
+    """Whether the root can take what a larger volume offers: only the last partition can."""
+    return getattr(recipe.disk.partitions[-1], "mount", "") == "/"
+
+
+def _firmware(firmware: Firmware) -> str:
+    return f"test {'' if firmware == 'uefi' else '! '}-d /sys/firmware/efi"
+
+
+def _arguments(arguments: str) -> str:
+    words = " ".join(map(shlex.quote, arguments.split()))
+    return f"""
+line=" $(cat /proc/cmdline) "
+for word in {words}; do
+    case "$line" in *" $word "*) ;; *) echo "$word is not in:$line"; exit 1 ;; esac
+done
+"""
+
+
+def _clock(now: int) -> str:
+    return f"""
+off=$(($(date +%s) - {now}))
+echo "off by $off s"
+test "${{off#-}}" -le {CLOCK}
+"""
+
+
+def _metadata(imds: Imds) -> str:
+    status = "401" if imds == "v2.0" else "200"
+    return rf"\Ainstance i-\w+\nwithout token: HTTP/1.1 {status}"

@@ -1,0 +1,77 @@
+"""Log in to a guest and run its checks."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from knitter.command import script
+from knitter.errors import KnitterError
+from knitter.machine import Output
+from knitter.machine.ssh import Ssh
+from knitter.progress import say
+from knitter.recipe.boot import Probe
+from knitter.recipe.model import Recipe
+from knitter.vm import login, qemu
+from knitter.vm.checks import ABOUT, plan_checks
+from knitter.vm.qemu import Firmware
+
+PINNED: str = "SSH answers with the host key it was given"
+"""A check that logging in makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a guest showed."""
+
+    passed: tuple[str, ...]
+    """Names of the checks; all of them."""
+    kernel: str
+    """Release, such as `6.1.0-28-cloud-amd64`."""
+    system: str
+    """As /etc/os-release calls itself."""
+
+
+def inspect(guest: qemu.Guest, recipe: Recipe, firmware: Firmware, secrets: login.Secrets, *, log: Path) -> Findings:
+    """Check *guest*, which was just powered on.  Raises KnitterError naming the check, or what was waited for."""
+    deadline = time.monotonic() + recipe.check.timeout
+    watch = login.Watch(guest, name=f"{recipe.name} ({firmware})", log=log)
+    endpoint = login.plan_endpoint(guest, recipe.check.user, secrets)
+    with login.lease(endpoint, secrets.user, watch=watch, seconds=recipe.check.timeout) as machine:
+        probes = plan_checks(recipe, firmware, now=time.time())
+        for number, probe in enumerate(probes):
+            say(f"{watch.name}: {probe.name}", done=number, total=len(probes), unit="checks")
+            _check(machine, probe, watch, log=log, deadline=deadline)
+        kernel, system = machine.run(script(ABOUT), log=log, timeout=60).text.splitlines()
+    return Findings((PINNED, *(probe.name for probe in probes)), kernel, system)
+
+
+def _check(machine: Ssh, probe: Probe, watch: login.Watch, *, log: Path, deadline: float) -> None:
+    try:
+        done = machine.run(script(probe.run), log=log, check=False, timeout=max(1.0, deadline - time.monotonic()))
+    except KnitterError as error:
+        watch()  # it may have died of the check
+        raise watch.failure(f"{watch.name} failed: {probe.name}: {error.brief}", details=error.details) from error
+    if fault := find_fault(probe, done):
+        raise watch.failure(
+            f"{watch.name} failed: {probe.name}",
+            details=_describe(probe, done, fault),
+            hint="correct the image, or the check",
+        )
+
+
+def find_fault(probe: Probe, done: Output) -> str:
+    """What is wrong with the outcome of *probe*; "" if it passed."""
+    if done.code:
+        return f"exit code {done.code}"
+    return "" if re.search(probe.expect, _said(done)) else f"expected in its output: {probe.expect}"
+
+
+def _said(done: Output) -> str:
+    return "\n".join(filter(None, (done.text, done.stderr)))
+
+
+def _describe(probe: Probe, done: Output, fault: str) -> str:
+    run = "\n".join(f"  {line}" for line in probe.run.strip().splitlines())
+    output = "\n".join(f"  {line}" for line in _said(done).splitlines()[-20:]) or "  (nothing)"
+    return f"{fault}\nrun:\n{run}\noutput:\n{output}"

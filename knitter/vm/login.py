@@ -1,0 +1,100 @@
+"""A guest that booted and let knitter in, or the reason why it did not."""
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from knitter.errors import KnitterError
+from knitter.machine.ssh import Endpoint, Key, Ssh, UnansweredError, new_key, wait_ssh
+from knitter.progress import say
+from knitter.vm import console, qemu
+
+ADDRESS: Final = "127.0.0.1"
+TAIL: Final = 25
+"""Console lines an error shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The two key pairs of one guest: its host key, which it is given, and the key that logs in."""
+
+    host: Key
+    user: Key
+
+
+def new_secrets() -> Secrets:
+    """Fresh ones, for one guest."""
+    return Secrets(new_key(), new_key())
+
+
+def plan_user_data(host: Key) -> bytes:
+    """cloud-config that gives the guest its SSH host key.  JSON is YAML."""
+    config = {"ssh_keys": {"ed25519_private": host.private, "ed25519_public": host.public}}
+    return f"#cloud-config\n{json.dumps(config)}\n".encode()
+
+
+def plan_endpoint(guest: qemu.Guest, user: str, secrets: Secrets) -> Endpoint:
+    """Where *guest* lets *user* in."""
+    return Endpoint(ADDRESS, guest.ssh_port, user, secrets.host.public)
+
+
+class Watch:
+    """Looks after a guest while somebody waits for it: tells what it does, and notices when it is lost."""
+
+    def __init__(self, guest: qemu.Guest, *, name: str, log: Path) -> None:
+        self._guest = guest
+        self.name = name
+        self._log = log
+
+    def __call__(self) -> None:
+        """Say the last console line.  Raises KnitterError if the guest ended, or will never get further."""
+        lines = console.read(self._guest.console, TAIL)
+        if lines:
+            say(f"{self.name}: {lines[-1]}")
+        if self._guest.code is not None:
+            raise self.failure(f"{self.name} powered off, or QEMU ended (exit code {self._guest.code})")
+        if sign := console.find_sign(lines):
+            raise self.failure(f"{self.name} does not boot: {sign}")
+
+    def failure(self, brief: str, *, details: str = "", hint: str = "") -> KnitterError:
+        """The error *brief*, with what stood on the console."""
+        lines = console.read(self._guest.console, TAIL)
+        text = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
+        parts = (details, self._guest.complaint, f"console:\n{text}", f"whole console: {self._guest.console}")
+        return KnitterError(brief, details="\n".join([*filter(None, parts), f"log: {self._log}"]), hint=hint)
+
+
+@contextmanager
+def lease(endpoint: Endpoint, key: Key, *, watch: Watch, seconds: float) -> Iterator[Ssh]:
+    """The guest's machine, as soon as it lets knitter in; *seconds* it has.  Raises KnitterError."""
+    try:
+        machine = wait_ssh(endpoint, key, deadline=time.monotonic() + seconds, meanwhile=watch)
+    except UnansweredError as error:
+        raise watch.failure(
+            f"{watch.name} did not answer SSH within {seconds:.0f} s",
+            details=error.details,
+            hint="the image needs an SSH server, a network by DHCP, and something that installs the key EC2 offers "
+            "(cloud-init); on a slow host raise check.timeout of the recipe",
+        ) from error
+    try:
+        yield machine
+    finally:
+        machine.close()
+
+
+def write_files(directory: Path, endpoint: Endpoint, secrets: Secrets) -> str:
+    """Write key and known host into *directory*, for the user's own ssh.  Gives the command that logs in."""
+    key, known_hosts = directory / "key", directory / "known_hosts"
+    with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.user.private)
+    known_hosts.write_text(f"[{endpoint.address}]:{endpoint.port} {endpoint.host_key}\n")
+    options = ("-F", "none", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}")
+    return shlex.join(
+        ["ssh", *options, "-i", str(key), "-p", str(endpoint.port), f"{endpoint.user}@{endpoint.address}"]
+    )
