@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from knitter.errors import KnitterError
+
 if TYPE_CHECKING:
     import urllib3
 
 REACH: Final = "check the network, http_proxy and https_proxy, or set mirrors in .doit.cfg"
 """What to do when a mirror does not answer."""
+_SCHEMES: Final = ("http", "https")
 _CHUNK: Final = 256 * 1024
 _CONNECT_TIMEOUT: Final = 15.0
 _READ_TIMEOUT: Final = 30.0
@@ -54,7 +57,7 @@ class Transport:
             "retries": urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5),
         }
         self._direct = urllib3.PoolManager(**options)
-        self._proxies = {scheme: _proxy(url, options) for scheme, url in getproxies().items()}
+        self._proxies = {scheme: _proxy(url, options) for scheme, url in getproxies().items() if scheme in _SCHEMES}
 
     @contextmanager
     def open(self, url: str, *, start: int) -> Iterator[Answer]:
@@ -123,6 +126,11 @@ def _proxy(url: str, options: Any) -> "urllib3.ProxyManager":
     import urllib3  # noqa: PLC0415 slow to import
 
     parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise KnitterError(
+            f"knitter cannot use a proxy of the kind {parts.scheme}://",
+            hint="set http_proxy and https_proxy to http://...",
+        )
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
     headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

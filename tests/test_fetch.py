@@ -185,9 +185,14 @@ class TestFetch:
         bring(cache, there)
         assert server.requests == [("http://archive.example.org/one.deb", "")]
 
+    def test_proxy_of_another_kind(self, server: FileServer, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:9")
+        with pytest.raises(KnitterError, match="a proxy of the kind socks5://"):
+            bring(cache, wanted(server))
+
     def test_no_proxy_is_honoured(self, server: FileServer, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setenv("no_proxy", "localhost, 127.0.0.1,[::1],*.example.org:80")
         bring(cache, wanted(server))
 
     def test_of_two_processes_one_downloads(self, server: FileServer, cache: Cache) -> None:
