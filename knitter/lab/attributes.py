@@ -91,6 +91,8 @@ def _permissions(call: Call, image: Image) -> list[dict[str, str]]:
         raise ApiError("InvalidParameterCombination", "No attributes specified.")
     for one in (*add, *remove):
         _check_permission(one)
+    if {"Group": "all"} in add and not call.ledger.public_sharing[call.account, call.region]:
+        raise ApiError("OperationNotPermitted", "You can't publicly share this image: block public access is enabled")
     kept = [one for one in image.launch_permissions if one not in remove]
     return kept + [one for number, one in enumerate(add) if one not in kept and one not in add[:number]]
 

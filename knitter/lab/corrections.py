@@ -42,6 +42,8 @@ ADDED: Final[tuple[Action, ...]] = (
     images.enable_image_deregistration_protection,
     images.disable_image_deregistration_protection,
     images.get_image_block_public_access_state,
+    images.enable_image_block_public_access,
+    images.disable_image_block_public_access,
 )
 """Actions that moto has not."""
 REFUSED: Final = ("create_image", "create_snapshots")

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from knitter.lab import wire
 from knitter.lab.blocks import SIZE
@@ -16,6 +16,8 @@ from knitter.lab.ledger import GIB, Ledger
 from knitter.lab.records import Snapshot, new_id, now
 from knitter.lab.tokens import LIFE, Tokens
 from knitter.lab.wire import Request, Response, invalid
+
+PENDING_LIMIT: Final = 100
 
 
 class Direct:
@@ -76,6 +78,7 @@ class Direct:
 
     def _new(self, request: Request, asked: dict[str, Any]) -> Snapshot:
         parent = self._parent(request, asked)
+        self._check_quota(request)
         snapshot = Snapshot(
             id=new_id("snap"),
             account=request.account,
@@ -98,6 +101,13 @@ class Direct:
             raise
         self._ledger.keep(snapshot)
         return snapshot
+
+    def _check_quota(self, request: Request) -> None:
+        """100 pending snapshots of one account (service quota L-94D7AB7D)."""
+        ours = self._ledger.snapshots[request.account, request.region].values()
+        if sum(self._ledger.refresh(one).state == "pending" for one in ours) >= PENDING_LIMIT:
+            message = f"You have reached the limit of {PENDING_LIMIT} pending snapshots"
+            raise ApiError("ConcurrentLimitExceededException", message)
 
     def _parent(self, request: Request, asked: dict[str, Any]) -> Snapshot | None:
         if not (name := asked.get("ParentSnapshotId")):

@@ -189,9 +189,27 @@ def disable_image_deregistration_protection(call: Call) -> Answer:
     return {"Return": "true"}
 
 
-def get_image_block_public_access_state(_: Call) -> Answer:
+def get_image_block_public_access_state(call: Call) -> Answer:
     """New accounts block public sharing; the lab's is one."""
-    return {"ImageBlockPublicAccessState": "block-new-sharing", "ManagedBy": "account"}
+    blocked = not call.ledger.public_sharing[call.account, call.region]
+    return {"ImageBlockPublicAccessState": "block-new-sharing" if blocked else "unblocked", "ManagedBy": "account"}
+
+
+def enable_image_block_public_access(call: Call) -> Answer:
+    """Refuse to share images with everyone from now on; those shared stay so.  At once, where AWS takes minutes."""
+    register.check_choice(
+        "ImageBlockPublicAccessState", call.need("ImageBlockPublicAccessState"), ("block-new-sharing",)
+    )
+    call.stop_if_dry()
+    call.ledger.allow_public_sharing((call.account, call.region), allowed=False)
+    return {"ImageBlockPublicAccessState": "block-new-sharing"}
+
+
+def disable_image_block_public_access(call: Call) -> Answer:
+    """Allow it."""
+    call.stop_if_dry()
+    call.ledger.allow_public_sharing((call.account, call.region), allowed=True)
+    return {"ImageBlockPublicAccessState": "unblocked"}
 
 
 def _changed(call: Call, **changes: Any) -> Answer:

@@ -1,5 +1,6 @@
 """What exists in the lab: snapshots and images, by account and region, kept in memory and in the journal."""
 
+import json
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -30,10 +31,15 @@ class Ledger:
         self.tags: defaultdict[Where, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         """By resource id; a record's are the very dictionary it holds."""
         self.deregistered: set[str] = set()
+        self.public_sharing: defaultdict[Where, bool] = defaultdict(bool)
+        """Whether images may be shared with everyone; not, until it is allowed."""
         for body in self.journal.load("Snapshot"):
             self._hold(Snapshot.model_validate_json(body))
         for body in self.journal.load("Image"):
             self._hold(Image.model_validate_json(body))
+        for body in self.journal.load("PublicSharing"):
+            account, region, allowed = json.loads(body)
+            self.public_sharing[account, region] = allowed
         self._repair()
 
     def keep(self, record: Snapshot | Image) -> None:
@@ -53,6 +59,11 @@ class Ledger:
         self.journal.remove(type(record).__name__, record.id)
         if isinstance(record, Snapshot):
             self.blocks.delete(record.id)
+
+    def allow_public_sharing(self, where: Where, *, allowed: bool) -> None:
+        """Block public access for images, or do not."""
+        self.public_sharing[where] = allowed
+        self.journal.save("PublicSharing", "/".join(where), json.dumps([*where, allowed]))
 
     def refresh(self, snapshot: Snapshot) -> Snapshot:
         """*snapshot*, failed if nothing was put into it for longer than its Timeout."""

@@ -34,7 +34,7 @@ def plan_image(call: Call) -> Answer:
     check_name(call, call.need("Name"))
     check_description(call.get("Description", ""))
     for name, allowed in _CHOICES.items():
-        _check_choice(name, call.get(name), allowed)
+        check_choice(name, call.get(name), allowed)
     _check_boot(call)
     mappings = _mappings(call)
     virtualization = call.get("VirtualizationType", "paravirtual")
@@ -78,7 +78,8 @@ def check_description(text: str) -> None:
         raise ApiError("InvalidParameterValue", "The description is longer than 255 characters")
 
 
-def _check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """None, or one of *allowed*."""
     if value is not None and value not in allowed:
         raise ApiError(
             "InvalidParameterValue",
@@ -154,7 +155,7 @@ def _snapshot(call: Call, ebs: Mapping[str, Any]) -> Any:
 def _check_volume(ebs: Mapping[str, Any], *, is_root: bool) -> None:
     """The limits of each volume type."""
     kind, size = ebs.get("VolumeType", "gp2"), ebs["VolumeSize"]
-    _check_choice("volumeType", kind, tuple(_SIZES))
+    check_choice("volumeType", kind, tuple(_SIZES))
     low, high = _SIZES[kind]
     if not low <= size <= high:
         raise _bad_mapping(f"Volume size {size} is not between {low} and {high} GiB, the sizes of {kind}")

@@ -218,6 +218,15 @@ def test_a_child_inherits_and_changed_blocks_are_listed(ec2: Any, ebs: Any) -> N
     assert refusal(ebs.start_snapshot, VolumeSize=1, ParentSnapshotId=parent)[0] == "ResourceNotFoundException"
 
 
+def test_a_hundred_snapshots_are_pending_at_most(lab: Lab) -> None:
+    """Service quota "Pending snapshots per account": 100."""
+    far, far_ec2 = boto_client(lab, "ebs", region="us-west-1"), boto_client(lab, "ec2", region="us-west-1")
+    names = [far.start_snapshot(VolumeSize=1)["SnapshotId"] for _ in range(100)]
+    assert refusal(far.start_snapshot, VolumeSize=1)[:2] == ("ConcurrentLimitExceededException", 400)
+    far_ec2.delete_snapshot(SnapshotId=names[0])
+    far.start_snapshot(VolumeSize=1)
+
+
 def test_a_child_is_not_smaller_than_its_parent(ebs: Any, snapshot: str) -> None:
     found = refusal(ebs.start_snapshot, VolumeSize=1, ParentSnapshotId=snapshot)
     assert found[:2] == ("ValidationException", 400)

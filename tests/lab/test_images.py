@@ -159,13 +159,14 @@ def test_deregistration_protection(ec2: Any, register: Callable[..., str]) -> No
 def test_a_disabled_image_is_private_and_hidden(ec2: Any, register: Callable[..., str]) -> None:
     """DisableImage removes all launch permissions; DescribeImages shows it with IncludeDisabled only."""
     name = register()
-    ec2.modify_image_attribute(ImageId=name, LaunchPermission={"Add": [{"Group": "all"}]})
+    ec2.modify_image_attribute(ImageId=name, LaunchPermission={"Add": [{"UserId": "111122223333"}]})
     ec2.disable_image(ImageId=name)
     assert ec2.describe_images(ImageIds=[name])["Images"] == []
     image = shown(ec2, name, IncludeDisabled=True)
     assert (image["State"], image["Public"]) == ("disabled", False)
     ec2.enable_image(ImageId=name)
-    assert (shown(ec2, name)["State"], shown(ec2, name)["Public"]) == ("available", False)
+    assert shown(ec2, name)["State"] == "available"
+    assert ec2.describe_image_attribute(ImageId=name, Attribute="launchPermission")["LaunchPermissions"] == []
 
 
 def test_attributes(ec2: Any, register: Callable[..., str]) -> None:
@@ -206,16 +207,40 @@ def test_launch_permissions(ec2: Any, register: Callable[..., str]) -> None:
     assert found[0] == "InvalidAMIAttributeItemValue"
 
 
+def test_public_sharing_is_blocked_until_it_is_allowed(ec2: Any, register: Callable[..., str]) -> None:
+    """EC2 user guide, "Block public access to your AMIs": enabled for new accounts; what is public stays so."""
+    name = register()
+    everyone = {"Add": [{"Group": "all"}]}
+    assert refusal(ec2.modify_image_attribute, ImageId=name, LaunchPermission=everyone)[0] == "OperationNotPermitted"
+    ec2.disable_image_block_public_access()
+    assert ec2.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "unblocked"
+    ec2.modify_image_attribute(ImageId=name, LaunchPermission=everyone)
+    ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
+    assert ec2.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "block-new-sharing"
+    assert shown(ec2, name)["Public"] is True
+
+
+def test_an_instance_sees_the_image_s_fields(ec2: Any, register: Callable[..., str]) -> None:
+    """Moto's RunInstances reads our image, and leaves no volume behind."""
+    name = register()
+    launched = ec2.run_instances(ImageId=name, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]
+    assert [launched[field] for field in ("Architecture", "RootDeviceName")] == ["x86_64", "/dev/xvda"]
+    ec2.terminate_instances(InstanceIds=[launched["InstanceId"]])
+    assert ec2.describe_volumes()["Volumes"] == []
+
+
 def test_an_image_goes_to_another_region(lab: Lab, ec2: Any, ebs: Any, register: Callable[..., str]) -> None:
     """CopyImage: called in the destination; all fields and blocks; tags if asked; launch permissions never."""
     tags = [{"ResourceType": "image", "Tags": [{"Key": "a", "Value": "b"}]}]
     name = register(BootMode="uefi", EnaSupport=True, TagSpecifications=tags)
-    ec2.modify_image_attribute(ImageId=name, LaunchPermission={"Add": [{"Group": "all"}]})
+    ec2.modify_image_attribute(ImageId=name, LaunchPermission={"Add": [{"UserId": "111122223333"}]})
     far, far_ebs = (boto_client(lab, service, region="sa-east-1") for service in ("ec2", "ebs"))
     asked = {"Name": "a copy", "SourceImageId": name, "SourceRegion": REGION, "CopyImageTags": True}
     copy = shown(far, far.copy_image(**asked)["ImageId"])
     source = shown(ec2, name)
-    assert (copy["SourceImageId"], copy["SourceImageRegion"], copy["Public"]) == (name, REGION, False)
+    assert (copy["SourceImageId"], copy["SourceImageRegion"]) == (name, REGION)
+    granted = far.describe_image_attribute(ImageId=copy["ImageId"], Attribute="launchPermission")
+    assert granted["LaunchPermissions"] == []
     assert [copy[field] for field in ("BootMode", "EnaSupport", "Tags")] == ["uefi", True, tags[0]["Tags"]]
     ours, theirs = (image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] for image in (source, copy))
     assert ours != theirs
