@@ -2,11 +2,12 @@
 
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.desk import Desk
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +21,18 @@ def _unit_tests_touch_nothing(request: pytest.FixtureRequest, monkeypatch: pytes
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+@pytest.fixture(scope="session")
+def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache shared by the tests of this run; what it holds is verified by content."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[Desk]:
+    """A desk on which debian-12 is built, booted and registered.  Shared: read it, do not change it."""
+    desk = Desk(tmp_path_factory.mktemp("debian"), package_cache)
+    print(desk.doit("build:debian-12"))
+    yield desk
+    desk.stop_lab()

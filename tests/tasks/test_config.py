@@ -31,4 +31,4 @@ def test_what_doit_would_ignore_is_refused(tmp_path: Path, text: str, says: str)
 
 
 def test_the_file_of_the_repository_is_good() -> None:
-    assert config.read(ROOT / ".doit.cfg")["par_type"] == "thread"
+    assert config.read(ROOT / ".doit.cfg")["sort"] == "definition"

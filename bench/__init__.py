@@ -1,0 +1,1 @@
+"""What knitter's speed claims are measured with."""

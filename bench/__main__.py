@@ -1,0 +1,86 @@
+"""The benchmark: `.venv/bin/python -m bench`, as root.  One command, one table, every ratio measured in this one run.
+
+floor     the same packages by plain tools: mmdebstrap from a local repository, mke2fs -d, GRUB by hand
+cold      `doit disk:debian-12`, packages cached, nothing else
+change    the same after one changed overlay file
+no-op     `doit build:debian-12` with nothing to do
+upload    the disk into the lab, by knitter's own engine and by boto3
+memory    peak of doit's own process, for a small and a large disk
+
+Each figure is the median of --runs runs (default 3); floor and cold take turns, so that a machine that slows down slows
+both.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import floor, site, upload
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory(prefix="knitter-bench-") as name:
+        bench = site.Bench(Path(name))
+        print("fetching the packages once", file=sys.stderr)
+        bench.fetch()
+        _print(_measure(bench, arguments.runs))
+
+
+def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
+    floors, colds = [], []
+    for number in range(runs):
+        print(f"floor and cold, run {number + 1} of {runs}", file=sys.stderr)
+        floors.append(_timed(lambda: floor.build(bench.lock, bench.cache, bench.root / "floor")))
+        colds.append(_timed(bench.cold))
+    changes = [_timed(bench.change) for _ in range(runs)]
+    print("no-op and upload", file=sys.stderr)
+    bench.finish()
+    noops = [_timed(bench.nothing) for _ in range(runs)]
+    ours, boto3 = upload.compare(bench, runs)
+    small, large = bench.memory("4GiB"), bench.memory("64GiB")
+    base, cold = statistics.median(floors), statistics.median(colds)
+    return [
+        ("floor: plain tools", f"{base:.1f} s", ""),
+        ("cold disk", f"{cold:.1f} s", f"{cold / base:.2f} x floor (at most 1.0)"),
+        (
+            "disk after one changed file",
+            f"{statistics.median(changes):.1f} s",
+            _share(statistics.median(changes), cold),
+        ),
+        ("no-op build", f"{statistics.median(noops):.2f} s", "(under 1 s)"),
+        ("upload, own engine", f"{ours:.0f} MiB/s", f"{ours / boto3:.2f} x boto3 (at least 1.5)"),
+        ("upload, boto3", f"{boto3:.0f} MiB/s", ""),
+        ("peak memory, 4 GiB disk", f"{small:.0f} MB", "(under 300)"),
+        ("peak memory, 64 GiB disk", f"{large:.0f} MB", "(under 300)"),
+    ]
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.2f} x cold (at most 0.20)"
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.monotonic()
+    work()
+    return time.monotonic() - begin
+
+
+def _print(rows: list[tuple[str, str, str]]) -> None:
+    for name, value, ratio in rows:
+        print(f"{name:<30}{value:>14}   {ratio}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Stages as doit tasks.
+
+    packages:R -> rootfs:R -> disk:R -> boot:R -> snapshot:R -> ami:R -> build:R        for each recipe R
+
+A task's target is its stage's receipt, and its file_dep are the receipts before it; whether it is up to date the stage
+itself knows (`Stage.is_current`), and its action is `ensure`.  doit's database is only a memory of that.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+from knitter import progress, receipt
+from knitter.errors import KnitterError
+from knitter.report import Product, Row, StageState, refusing
+from knitter.site import Site
+from knitter.stages import boot
+from knitter.stages.ami import Ami
+from knitter.stages.boot import Boot
+from knitter.stages.disk import Disk
+from knitter.stages.packages import Packages
+from knitter.stages.rootfs import Rootfs
+from knitter.stages.snapshot import Snapshot
+from knitter.stages.stage import Build, Stage, ensure
+from knitter.tasks import way_out
+
+Task = dict[str, Any]
+
+CORRIDOR: Final[tuple[Stage, ...]] = (Packages(), Rootfs(), Disk(), Boot(), Snapshot(), Ami())
+WIDTH: Final = 80
+PLAIN: Final[Task] = {"io": {"capture": False}, "verbosity": 2}
+"""Capturing would swap sys.stdout under other threads; stages log to files of their own."""
+_KEEP: Final = {
+    "name": "keep",
+    "long": "keep",
+    "type": bool,
+    "default": False,
+    "help": "boot the disk once more, print the ssh command, and leave it running until Ctrl-C",
+}
+
+
+def tasks(site: Site) -> Iterator[Task]:
+    """Every stage of every recipe, in order; groups first, so that `doit list` begins with a legend."""
+    yield {"basename": "build", "name": None, "doc": "all of these in order, up to a registered AMI"}
+    for stage in CORRIDOR:
+        yield {"basename": stage.name, "name": None, "doc": stage.does}
+    room = WIDTH - 3 - max((len(f"packages:{name}") for name in site.names), default=0)
+    for name in site.names:
+        for task in _recipe(site, name):
+            yield {**task, "doc": _shorten(task["doc"], room)}
+
+
+def rows(site: Site) -> Iterator[Row]:
+    """How each recipe stands, for the overview.  Asks no cloud."""
+    for name in site.names:
+        try:
+            build = site.build(name)
+        except KnitterError as error:
+            yield Row(name, f"! {error.brief}", (StageState("recipe", "stale", error.brief),))
+            continue
+        left = receipt.read(CORRIDOR[-1].receipt_path(build))
+        image = left.facts["image"] if left else ""
+        states = tuple(_standing(build, stage) for stage in CORRIDOR)
+        yield Row(name, build.recipe.description, states, str(image), build.cloud_name)
+
+
+def _standing(build: Build, stage: Stage) -> StageState:
+    why = stage.why_stale(build)
+    never = not stage.receipt_path(build).exists()
+    return StageState(stage.name, "never" if never else "stale" if why else "current", why)
+
+
+def _recipe(site: Site, name: str) -> Iterator[Task]:
+    """The tasks of one recipe.  One that cannot be read breaks its own tasks, not the others'."""
+    try:
+        build = site.build(name)
+    except KnitterError as error:
+        yield from (_broken(basename, name, error) for basename in ("build", *(stage.name for stage in CORRIDOR)))
+        return
+    yield _build(build)
+    for position, stage in enumerate(CORRIDOR):
+        yield _stage(build, stage, CORRIDOR[:position][-1:])
+
+
+def _broken(basename: str, name: str, error: KnitterError) -> Task:
+    def refuse() -> None:
+        raise error
+
+    return {"basename": basename, "name": name, "doc": f"! {error.brief}", "actions": [refusing(refuse)], **PLAIN}
+
+
+def _build(build: Build) -> Task:
+    name = build.recipe.name
+    return {
+        "basename": "build",
+        "name": name,
+        "doc": build.recipe.description,
+        "actions": None,
+        "task_dep": [f"{CORRIDOR[-1].name}:{name}"],
+        "clean": [partial(_clean, build, CORRIDOR)],
+        "meta": {"farewell": partial(_product, build)},
+    }
+
+
+def _stage(build: Build, stage: Stage, before: tuple[Stage, ...]) -> Task:
+    needed = {type(one): one for one in (*before, *(earlier() for earlier in stage.consumes))}
+    return {
+        "basename": stage.name,
+        "name": build.recipe.name,
+        "doc": stage.does,
+        "actions": [(refusing(_make), [build, stage])],
+        "file_dep": [str(earlier.receipt_path(build)) for earlier in needed.values()],
+        "targets": [str(stage.receipt_path(build))],
+        "uptodate": [(_is_current, [build, stage])],
+        "clean": [partial(_clean, build, (stage,))],
+        "params": [_KEEP] if isinstance(stage, Boot) else [],
+        "meta": {"log": stage.log_path(build)},
+        **PLAIN,
+    }
+
+
+def _product(build: Build) -> Product:
+    """What the build made, from the receipts."""
+    image, snapshot = Ami().read(build).facts, Snapshot().read(build).facts
+    return Product(
+        recipe=build.recipe.name,
+        image=str(image["image"]),
+        name=str(image["name"]),
+        cloud=build.settings.cloud,
+        region=build.settings.region,
+        disk=build.directory / "disk.raw",
+        disk_size=int(str(snapshot["size"])),
+        uploaded=int(str(snapshot["bytes"])),
+        stages=tuple(stage.name for stage in CORRIDOR),
+    )
+
+
+def _make(build: Build, stage: Stage, *, keep: bool = False) -> dict[str, str]:
+    """The action of a stage.  What it returns, doit remembers and the reporter shows."""
+    if keep:
+        return _keep(build, stage)
+    with way_out.working(), progress.task(f"{stage.name}:{build.recipe.name}"):
+        outcome = ensure(stage, build)
+    return {"action": outcome.action, "reason": outcome.reason}
+
+
+def _keep(build: Build, stage: Stage) -> dict[str, str]:
+    """Boot for a look.  Checks nothing, so that a disk that fails its checks can be looked at."""
+    with way_out.working(), progress.task(f"{stage.name}:{build.recipe.name}"):
+        progress.say("", reason="--keep")
+        with boot.keep(build) as session:
+            print(f"\n{session.ssh_command}\n\nconsole: tail -f {session.console}\nCtrl-C ends it.", flush=True)
+            progress.say("on until Ctrl-C")
+            session.wait()
+    return {"action": "kept"}
+
+
+def _is_current(task: Any, values: dict[str, Any], build: Build, stage: Stage) -> bool:  # noqa: ARG001 (doit's names)
+    wants_more = bool(task.options and task.options.get("keep"))
+    return not wants_more and stage.is_current(build)
+
+
+def _clean(build: Build, stages: tuple[Stage, ...], dryrun: bool) -> None:  # noqa: FBT001 (doit calls it so)
+    for stage in stages:
+        if not dryrun:
+            stage.clean(build)
+
+
+def _shorten(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 3].rstrip() + "..."

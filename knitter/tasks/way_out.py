@@ -1,0 +1,67 @@
+"""The way out: whatever ends doit, no process and no temporary directory of knitter's stays behind.
+
+doit runs stages in daemon threads (-n 4): at Ctrl-C it leaves them where they are, and their `finally` never runs.  So
+at exit all waits are told to stop, all processes are ended, and the stages get a moment to clean up.
+"""
+
+import atexit
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, NoReturn
+
+from knitter import interrupt
+from knitter.machine import local
+
+PATIENCE: Final = 10.0
+"""Seconds that stages get to clean up."""
+
+_working: set[int] = set()
+_guard: Final = threading.Lock()
+
+
+def prepare() -> None:
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, which doit knows, and clean up at exit.  In the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+    atexit.register(_leave)
+    sys.excepthook = _say
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Around everything that cleans up after itself: the exit waits for it."""
+    token = threading.get_ident()
+    with _guard:
+        _working.add(token)
+    try:
+        yield
+    finally:
+        with _guard:
+            _working.discard(token)
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python's last words, but for an interrupt: the user knows where it came from."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _interrupt(number: int, _frame: Any) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _leave() -> None:
+    interrupt.stop()
+    deadline = time.monotonic() + PATIENCE
+    local.stop_all()
+    while _working and time.monotonic() < deadline:
+        time.sleep(0.02)
+        local.stop_all()
