@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from knitter.command import Command, command, script
 from knitter.distro.chroot import PATH
@@ -27,7 +28,7 @@ _STUBS: Final = "/knitter"
 
 _REPOSITORY: Final = """
 cd "$1"
-xargs -n2 cp --
+xargs -d '\\n' -n 2 cp --
 apt-ftparchive -o APT::FTPArchive::MD5=false -o APT::FTPArchive::SHA1=false -o APT::FTPArchive::SHA512=false \
     packages . > Packages
 cat Packages
@@ -57,7 +58,7 @@ if [ -n "${{compiling:-}}" ]; then wait "$compiling"; fi
 rm -r {_STUBS}
 """
 
-_PROTECTED: Final = """
+_SETTLE: Final = """
 rm -f /etc/apt/apt.conf.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/99mmdebstrap /etc/apt/sources.list
 rm -f /etc/hostname /etc/.resolv.conf.systemd-resolved.bak
 if [ ! -L /etc/resolv.conf ]; then rm -f /etc/resolv.conf; fi
@@ -107,11 +108,11 @@ def bootstrap(packages: Iterable[Package], repository: Path, tree: Path) -> Comm
         f"--setup-hook={_SETUP}",
         "",
         tree,
-        f"deb [trusted=yes] copy://{repository} ./",
+        f"deb [trusted=yes] copy://{quote(str(repository))} ./",
     )
     environment = {"HOME": "/root", "PATH": f"{_STUBS}:{PATH}", "TMPDIR": tree.parent}
     assignments = [f"{name}={value}" for name, value in environment.items()]
-    return command("unshare", "--net", "sh", "-c", 'exec "$@" >&2', "sh", "env", "-i", *assignments, *argv)
+    return command("unshare", "--net", "sh", "-c", 'umask 022; exec "$@" >&2', "sh", "env", "-i", *assignments, *argv)
 
 
 def finish() -> Command:
@@ -121,7 +122,7 @@ def finish() -> Command:
 
 def settle() -> Command:
     """Run in the new root: remove what the bootstrap left of itself; print what is installed (see `installed`)."""
-    return script(_PROTECTED)
+    return script(_SETTLE)
 
 
 def installed(listing: str) -> set[tuple[str, str]]:
@@ -130,10 +131,15 @@ def installed(listing: str) -> set[tuple[str, str]]:
     return {(name, version) for name, version, status in rows if status == "installed"}
 
 
-_PACKAGE_FAILED: Final = re.compile(r"error processing (?:package|archive) (\S+)")
+_FAILED: Final = re.compile(r"error processing (?:package|archive) (\S+)")
+
+
+def step(line: str) -> str:
+    """The step that mmdebstrap announces by *line* of its output; "" if it announces none."""
+    return line.removeprefix("I: ").rstrip(". ") if line.startswith("I: ") else ""
 
 
 def failed_package(output: str) -> str:
     """The package that dpkg names as failing; "" if it names none."""
-    match = _PACKAGE_FAILED.search(output)
+    match = _FAILED.search(output)
     return match[1].split("/")[-1].split("_")[0].split(":")[0] if match else ""

@@ -8,6 +8,7 @@ from knitter.command import Command, command
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _ENTER: Final = """
+umask 022
 root=$1
 script=$2
 shift 2

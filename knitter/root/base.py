@@ -53,18 +53,22 @@ class Bases:
         partial.replace(self.directory / f"{key}-{sha256(partial)}.tar")
 
     def prune(self, *, now: float) -> None:
-        """Remove what was not used for KEEP, and what killed processes left."""
-        for path in self.directory.iterdir():
+        """Remove what was not used for KEEP, and what killed processes left.  now: seconds since 1970."""
+        for path in self.directory.glob("*.tar"):
             if path.stat().st_mtime < now - KEEP:
+                path.unlink(missing_ok=True)
+        for path in self.directory.glob(".*"):
+            if not Path("/proc", path.suffix.lstrip(".")).exists():
                 path.unlink(missing_ok=True)
 
 
-def ensure(tree: Tree, lock: Lock, cache: Cache) -> None:
-    """Fill *tree* with the base of *lock*, from the cache or anew."""
+def ensure(tree: Tree, lock: Lock, cache: Cache, *, room: int) -> None:
+    """Fill *tree* with the base of *lock*, from the cache or anew.  room: bytes that a base has at most."""
     bases, key = Bases(cache.directory / "roots"), base_key(lock)
     known = bases.find(key)
     if known and _unpack(tree, known):
         return
+    cache.require_space(room)
     _bootstrap(tree, lock, cache)
     _finish(tree, lock)
     _keep(tree, bases, key)
@@ -148,7 +152,7 @@ def _keep(tree: Tree, bases: Bases, key: str) -> None:
     bases.prune(now=time.time())
 
 
-_STEP: Final = re.compile(r"(Unpacking|Setting up) ")
+_PACKAGE: Final = re.compile(r"(Unpacking|Setting up) ")
 
 
 def _follow(total: int) -> Callable[[str], None]:
@@ -157,8 +161,10 @@ def _follow(total: int) -> Callable[[str], None]:
 
     def on_line(line: str) -> None:
         nonlocal done
-        if _STEP.match(line):
+        if _PACKAGE.match(line):
             done += 1
             say("bootstrapping", done=min(done, total), total=total, unit="steps")
+        elif announced := bootstrap.step(line):
+            say(f"bootstrapping: {announced}")
 
     return on_line

@@ -53,11 +53,10 @@ class Rootfs(Stage):
         lock, cache = Packages().lock(build), Cache(build.settings.cache_directory)
         room = GROWTH * sum(package.size for package in lock.packages)
         require_space(work.directory, room)
-        cache.require_space(room)
         output = work.directory / OUTPUT
         with scratch(build.settings.scratch, work.directory, need=room, log=work.log) as (machine, place):
             tree = Tree(machine, place, lock.epoch, work.log)
-            base.ensure(tree, lock, cache)
+            base.ensure(tree, lock, cache, room=room)
             dress(tree, build.recipe, lock, staging=work.directory)
             say("packing")
             tree.run("packing the root tree", archive.pack(tree.path, output, epoch=lock.epoch))

@@ -25,6 +25,16 @@ def test_every_package_is_named_and_nothing_else_is_a_source() -> None:
     assert argv[:2] == ("unshare", "--net")
 
 
+def test_a_path_with_a_space_is_written_as_a_url_needs_it() -> None:
+    argv = bootstrap.bootstrap([HELLO], Path("/my images/repository"), Path("/my images/tree")).argv
+    assert argv[-2:] == ("/my images/tree", "deb [trusted=yes] copy:///my%20images/repository ./")
+
+
+def test_steps_are_those_that_mmdebstrap_announces() -> None:
+    assert bootstrap.step("I: extracting archives...") == "extracting archives"
+    assert bootstrap.step("Setting up libc6:amd64 (2.36-9) ...") == ""
+
+
 def test_nothing_of_the_hosts_environment_comes_in() -> None:
     argv = bootstrap.bootstrap([HELLO], Path("/s/repository"), Path("/s/tree")).argv
     after = argv[argv.index("-i") + 1 : argv.index("mmdebstrap")]
