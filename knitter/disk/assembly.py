@@ -13,6 +13,7 @@ from knitter.disk.geometry import Layout
 from knitter.disk.grub_config import Kernel
 from knitter.disk.image import Image
 from knitter.disk.tree import Tree
+from knitter.distro import archive as rootfs
 from knitter.machine.namespace import Namespace
 from knitter.progress import say
 from knitter.recipe.boot import Boot
@@ -63,12 +64,8 @@ def assemble(machine: Namespace, place: Path, archive: Path, plan: Plan, *, log:
 
 
 def _unpack(tree: Tree, archive: Path) -> None:
-    """Unpack with all that a tar can hold, but no device nodes: the kernel fills /dev, and a user cannot make them."""
     tree.machine.run(command("mkdir", tree.path), log=tree.log)
-    keep = ("--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*", "--acls")
-    skip = ("--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--warning=no-timestamp")
-    tar = command("tar", "--extract", f"--file={archive}", f"--directory={tree.path}", *keep, *skip)
-    tree.machine.run(tar, log=tree.log)
+    tree.machine.run(rootfs.unpack(archive, tree.path), log=tree.log)
 
 
 def _write_table(image: Image, plan: Plan) -> None:
