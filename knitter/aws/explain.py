@@ -54,6 +54,7 @@ _RAISED: Final[dict[str, str]] = {
     "TokenRetrievalError": _REFRESH,
     "UnauthorizedSSOTokenError": _REFRESH,
     "CredentialRetrievalError": "the source of the credentials (role, process or login) failed; see above",
+    "InvalidRegionError": "correct `region` in .doit.cfg; a region is written like eu-west-1",
     "SSLError": "the certificate was not accepted; behind an inspecting proxy set AWS_CA_BUNDLE",
 }
 """By name of the botocore exception."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 AVAILABLE: Final = 30 * 60.0
 """Seconds from RegisterImage to `available`, at most."""
+SETTLING: Final = 60.0
+"""Seconds in which an AMI that is registered may not be described yet."""
 _LOST: Final = frozenset({"invalid", "failed", "error", "deregistered"})
 _DUPLICATE: Final = "InvalidAMIName.Duplicate"
 
@@ -98,8 +100,8 @@ def _register(cloud: Cloud, wanted: Wanted) -> str:
             return cloud.ec2.register_image(**plan_registration(wanted))["ImageId"]
     except CloudError as error:
         # A run killed just now, or a retried request, may have registered it before Describe could show it.
-        if error.code == _DUPLICATE and (image := _find(cloud, wanted)):
-            return image
+        if error.code == _DUPLICATE:
+            return wait_for(f"finding who has the name {wanted.name}", lambda: _find(cloud, wanted), limit=SETTLING)
         raise RefusedImageError(error, refused_field(error.code, error.details)) from error
 
 

@@ -86,7 +86,7 @@ class Boto3Putter:
 
     def put(self, index: int, data: bytearray, sha256: bytes) -> Answer:
         """See Putter."""
-        from botocore.exceptions import ClientError, HTTPClientError  # noqa: PLC0415 slow to import
+        from botocore import exceptions  # noqa: PLC0415 slow to import
 
         try:
             self._client.put_snapshot_block(
@@ -97,9 +97,9 @@ class Boto3Putter:
                 Checksum=base64.b64encode(sha256).decode(),
                 ChecksumAlgorithm="SHA256",
             )
-        except ClientError as error:
+        except exceptions.ClientError as error:
             return _client_answer(dict(error.response))
-        except HTTPClientError as error:
+        except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
             return Answer(NO_ANSWER, type(error).__name__, str(error))
         return Answer(201)
 

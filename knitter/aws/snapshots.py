@@ -125,10 +125,13 @@ def linear_checksum(blocks: Blocks) -> str:
 
 def wait_completed(cloud: Cloud, snapshot: str, *, limit: float = COMPLETION) -> None:
     """Wait until *snapshot* is `completed`.  Raises CloudError if it fails, or takes longer than *limit* seconds."""
+    known_by = time.monotonic() + SETTLING
 
     def look() -> bool | None:
         found = _describe(cloud, snapshot)
         if found is None:
+            if time.monotonic() > known_by:
+                raise CloudError(f"snapshot {snapshot} is gone", hint="run again: a new one is made")
             return None
         if found["State"] == "error":
             raise CloudError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from knitter import interrupt
-from knitter.aws.explain import refusal, unreachable
+from knitter.aws.explain import explained, refusal, unreachable
 from knitter.aws.journal import Journal
 from knitter.aws.put import Engine, Putter, putters
 from knitter.aws.retry import Answer, Pace, Verdict, backoff, verdict
@@ -67,6 +67,7 @@ class _StoppedError(Exception):
 class _Upload:
     """One upload: what its threads share."""
 
+    snapshot: str
     disk: Path
     descriptor: int
     journal: Journal
@@ -91,8 +92,9 @@ class _Upload:
             with self.guard:
                 self.putters.append(putter)
             buffer = bytearray(BLOCK)
-            while block := self._next():
-                self._one(putter, block, buffer)
+            with explained(f"putting blocks into {self.snapshot}"):
+                while block := self._next():
+                    self._one(putter, block, buffer)
         except _StoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 it is raised again in the caller's thread
@@ -141,7 +143,10 @@ class _Upload:
 
     def _read(self, index: int, sha256: bytes, buffer: bytearray) -> None:
         """Fill *buffer*.  Read, not mapped: a file that shrinks is an error then, not SIGBUS, and memory stays flat."""
-        size = os.preadv(self.descriptor, [buffer], index * BLOCK)
+        try:
+            size = os.preadv(self.descriptor, [buffer], index * BLOCK)
+        except OSError as error:
+            raise _unreadable(self.disk, error) from None
         buffer[size:] = bytes(BLOCK - size)  # the disk's end may cut its last block short
         if hashlib.sha256(buffer).digest() != sha256:
             raise KnitterError(
@@ -183,7 +188,7 @@ def upload(
     threads = min(manner.threads, len(blocks) - skipped)
     connect = putters(manner.engine, cloud, snapshot, threads=threads)
     with _opened(disk) as descriptor:
-        job = _Upload(disk, descriptor, journal, manner, connect, missing, note, Pace(manner.rate))
+        job = _Upload(snapshot, disk, descriptor, journal, manner, connect, missing, note, Pace(manner.rate))
         _run(job, threads, skipped=skipped, total=len(blocks))
     return job.put
 
@@ -215,11 +220,15 @@ def _opened(disk: Path) -> Iterator[int]:
     try:
         descriptor = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise KnitterError(f"cannot read {disk}", details=error.strerror or "") from None
+        raise _unreadable(disk, error) from None
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _unreadable(disk: Path, error: OSError) -> KnitterError:
+    return KnitterError(f"cannot read {disk}", details=error.strerror or "")
 
 
 def _given_up(index: int, answer: Answer) -> KnitterError:

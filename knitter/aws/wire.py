@@ -44,7 +44,11 @@ def connection(url: str, *, timeout: float) -> http.client.HTTPConnection:
 
 
 def _trust() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+    bundle = os.environ.get("AWS_CA_BUNDLE") or None
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise CloudError(f"AWS_CA_BUNDLE cannot be used: {bundle}", details=str(error)) from None
 
 
 def _split(url: str) -> SplitResult:

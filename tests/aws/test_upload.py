@@ -16,6 +16,7 @@ import pytest
 from knitter import interrupt, progress
 from knitter.aws.journal import Journal
 from knitter.aws.put import Engine
+from knitter.aws.session import Cloud
 from knitter.aws.upload import Block, Manner, upload
 from knitter.errors import CloudError, KnitterError
 from knitter.units import BLOCK
@@ -154,6 +155,31 @@ def test_patience_ends(disk: Path) -> None:
         run(sink, disk, blocks, patience=0.5)
     assert caught.value.code == "Unreachable"
     assert sink.total > 2
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_endpoint_that_is_gone_is_told(disk: Path, engine: Engine) -> None:
+    blocks = make_disk(disk, [0, 1])
+    with Sink() as sink:
+        cloud = sink.cloud
+    with Journal(disk.with_suffix(".journal"), SNAPSHOT) as journal, pytest.raises(CloudError) as caught:
+        upload(cloud, SNAPSHOT, disk, blocks, journal=journal, manner=Manner(engine, patience=0.3))
+    assert caught.value.code == "Unreachable"
+    assert "endpoint" in caught.value.hint
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_missing_credentials_are_told(disk: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(disk.parent))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    blocks = make_disk(disk, [0, 1])
+    cloud = Cloud("lab", "us-east-1", endpoint="http://127.0.0.1:9")
+    with Journal(disk.with_suffix(".journal"), SNAPSHOT) as journal, pytest.raises(CloudError) as caught:
+        upload(cloud, SNAPSHOT, disk, blocks, journal=journal, manner=Manner(engine))
+    assert caught.value.code == "NoCredentialsError"
+    assert "aws configure" in caught.value.hint
 
 
 def test_a_disk_that_changed_is_refused(disk: Path) -> None:
