@@ -1,0 +1,76 @@
+"""The machine that QEMU is told to show."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from knitter.errors import KnitterError
+from knitter.vm.accelerator import Accelerator, Architecture
+from knitter.vm.firmware import find_uefi
+from knitter.vm.metadata import Instance
+from knitter.vm.qemu import Firmware, Hardware, Wiring, plan_arguments
+
+GOLDEN = Path(__file__).with_name("golden")
+TCG = Accelerator("tcg", "for the test")
+
+
+def lines(firmware: Firmware, architecture: Architecture, accelerator: Accelerator = TCG) -> str:
+    """The arguments, one option a line."""
+    uefi = firmware == "uefi"
+    wiring = Wiring(
+        overlay=Path("/build/a,b/overlay.qcow2"),
+        console=Path("/build/console.log"),
+        monitor=7,
+        metadata="python relay.py 'a, b'",
+        code=Path("/fw/CODE.fd") if uefi else None,
+        variables=Path("/build/vars.fd") if uefi else None,
+    )
+    arguments = plan_arguments(
+        Hardware(firmware, accelerator, architecture),
+        Instance(user_data=b"", public_key="", architecture=architecture),
+        wiring,
+    )
+    return shlex.join(arguments).replace(" -", "\n-") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("firmware", "architecture"), [("bios", "x86_64"), ("uefi", "x86_64"), ("uefi", "arm64")], ids="-".join
+)
+def test_command_lines(firmware: Firmware, architecture: Architecture) -> None:
+    assert lines(firmware, architecture) == (GOLDEN / f"{firmware}-{architecture}.txt").read_text()
+
+
+def test_kvm_gives_the_hosts_processor() -> None:
+    assert "-accel kvm\n-cpu host\n" in lines("bios", "x86_64", Accelerator("kvm", "for the test"))
+
+
+def firmware_files(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def test_firmware_is_found_where_debian_keeps_it(tmp_path: Path) -> None:
+    base = "usr/share/OVMF/OVMF"
+    firmware_files(tmp_path, f"{base}_CODE_4M.fd", f"{base}_VARS_4M.fd", f"{base}_CODE.fd", f"{base}_VARS.fd")
+    assert find_uefi("x86_64", tmp_path) == (tmp_path / f"{base}_CODE_4M.fd", tmp_path / f"{base}_VARS_4M.fd")
+
+
+def test_firmware_is_found_where_fedora_keeps_it(tmp_path: Path) -> None:
+    base = "usr/share/edk2/ovmf/OVMF"
+    firmware_files(tmp_path, f"{base}_CODE.fd", f"{base}_VARS.fd")
+    assert find_uefi("x86_64", tmp_path) == (tmp_path / f"{base}_CODE.fd", tmp_path / f"{base}_VARS.fd")
+
+
+@pytest.mark.parametrize(("architecture", "package"), [("x86_64", "ovmf"), ("arm64", "qemu-efi-aarch64")])
+def test_missing_firmware_names_its_package(tmp_path: Path, architecture: Architecture, package: str) -> None:
+    with pytest.raises(KnitterError) as caught:
+        find_uefi(architecture, tmp_path)
+    assert package in caught.value.hint
+
+
+def test_code_without_its_variables_is_no_firmware(tmp_path: Path) -> None:
+    firmware_files(tmp_path, "usr/share/OVMF/OVMF_CODE_4M.fd")
+    with pytest.raises(KnitterError):
+        find_uefi("x86_64", tmp_path)
