@@ -37,7 +37,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         (HEAD + "[boot]\nfirmware='bios'\n[disk]\nlabel='msdos'\nsize='3TiB'\n" + ROOT_PARTITION, ["msdos", "2"]),
         (HEAD + "[boot]\nfirmware = 'uefi'\n[disk]\n" + ROOT_PARTITION, ["recipe.toml", "esp"]),
         ('extends = "debian-13x"\n', ["debian-13x", "debian-12"]),
-        ("[packages\n", ["recipe.toml", "line 1"]),
+        ("[packages\n", ["recipe.toml:1:", "not TOML"]),
         (HEAD + "[packages]\nrelease = 'bokworm'", ["bokworm", "bookworm"]),
     ],
     ids=[

@@ -44,10 +44,20 @@ def tasks(site: Site) -> Iterator[Task]:
     yield {"basename": "build", "name": None, "doc": "all of these in order, up to a registered AMI"}
     for stage in CORRIDOR:
         yield {"basename": stage.name, "name": None, "doc": stage.does}
-    room = WIDTH - 3 - max((len(f"packages:{name}") for name in site.names), default=0)
+    width = room(site)
     for name in site.names:
         for task in _recipe(site, name):
-            yield {**task, "doc": _shorten(task["doc"], room)}
+            yield {**task, "doc": fitting(task["doc"], width)}
+
+
+def room(site: Site) -> int:
+    """Columns that `doit list` leaves for the text beside the longest name."""
+    return WIDTH - 3 - max((len(f"packages:{name}") for name in site.names), default=len("packages"))
+
+
+def fitting(text: str, width: int) -> str:
+    """*text*, cut to *width*."""
+    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
 
 def rows(site: Site) -> Iterator[Row]:
@@ -164,7 +174,3 @@ def _clean(build: Build, stages: tuple[Stage, ...], dryrun: bool) -> None:  # no
     for stage in stages:
         if not dryrun:
             stage.clean(build)
-
-
-def _shorten(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 3].rstrip() + "..."

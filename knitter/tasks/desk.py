@@ -2,34 +2,43 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 
 from knitter.lab import service
 from knitter.recipe import schema
 from knitter.report import how_called, look_of, overview, refusing
 from knitter.site import Site
-from knitter.tasks.corridor import PLAIN, Task, rows
+from knitter.tasks.corridor import PLAIN, Task, fitting, room, rows
 
 
-def overview_tasks(site: Site) -> Iterator[Task]:
+def overview_task(site: Site) -> Task:
     """Bare `doit`."""
-    doc = "what is built, what is stale, what to run next"
-    yield {"basename": "overview", "actions": [refusing(partial(_overview, site))], "doc": doc, **PLAIN}
+    return _task(site, "overview", _overview, "what is built, what is stale, what to run next")
 
 
-def lab_tasks(site: Site) -> Iterator[Task]:
-    """`doit lab` and `doit lab:stop`."""
-    doc = 'print what points an AWS client at the lab: eval "$(doit lab)"'
-    yield {"basename": "lab", "actions": [refusing(partial(_lab, site))], "doc": doc, **PLAIN}
-    doc = "end the lab; what it holds stays on disk"
-    yield {"basename": "lab:stop", "actions": [refusing(partial(_stop, site))], "doc": doc, **PLAIN}
+def lab_task(site: Site) -> Task:
+    """`eval "$(doit lab)"`."""
+    return _task(site, "lab", _lab, 'point AWS clients at the lab: eval "$(doit lab)"')
 
 
-def schema_tasks(site: Site) -> Iterator[Task]:
+def lab_stop_task(site: Site) -> Task:
+    """`doit lab:stop`."""
+    return _task(site, "lab:stop", _stop, "end the lab; what it holds stays on disk")
+
+
+def schema_task(site: Site) -> Task:
     """`doit schema`."""
-    doc = "write docs/recipe.schema.json, for editors"
-    yield {"basename": "schema", "actions": [refusing(partial(_schema, site))], "doc": doc, **PLAIN}
+    return _task(site, "schema", _schema, "write docs/recipe.schema.json and docs/recipe.md")
+
+
+def _task(site: Site, name: str, action: Callable[[Site], None], doc: str) -> Task:
+    return {
+        "basename": name,
+        "actions": [refusing(partial(action, site))],
+        "doc": fitting(doc, room(site)),
+        **PLAIN,
+    }
 
 
 def _overview(site: Site) -> None:
@@ -37,8 +46,9 @@ def _overview(site: Site) -> None:
 
 
 def _lab(site: Site) -> None:
+    lab = service.ensure(site.lab)
     print(*(f"unset {name}" for name in service.UNSET), sep="\n")
-    for name, value in service.environment(service.ensure(site.lab), site.settings.region).items():
+    for name, value in service.environment(lab, site.settings.region).items():
         print(f"export {name}={shlex.quote(value)}")
 
 
@@ -49,4 +59,4 @@ def _stop(site: Site) -> None:
 def _schema(site: Site) -> None:
     path = site.root / "docs" / "recipe.schema.json"
     schema.write(path)
-    print(f"wrote {path}")
+    print(f"wrote {path} and recipe.md beside it")

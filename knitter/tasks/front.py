@@ -65,7 +65,7 @@ def _unwritable(directory: Path, why: str) -> KnitterError:
 @creating
 def task_overview() -> Iterator[Task]:
     """Bare doit: what is built, what is stale, what to run next."""
-    yield from desk.overview_tasks(site())
+    yield desk.overview_task(site())
 
 
 @creating
@@ -77,10 +77,11 @@ def task_build() -> Iterator[Task]:
 @creating
 def task_lab() -> Iterator[Task]:
     """The embedded cloud."""
-    yield from desk.lab_tasks(site())
+    yield desk.lab_task(site())
+    yield desk.lab_stop_task(site())
 
 
 @creating
 def task_schema() -> Iterator[Task]:
     """The JSON Schema of recipes."""
-    yield from desk.schema_tasks(site())
+    yield desk.schema_task(site())
