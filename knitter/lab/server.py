@@ -115,9 +115,8 @@ class Handler(MotoRequestHandler):
         return body
 
     def _request(self, method: str, target: str, headers: dict[str, str], body: memoryview) -> Request:
-        # The body of PutSnapshotBlock is not signed (x-amz-content-sha256: UNSIGNED-PAYLOAD), so rarely hashed here.
-        digest = "" if "x-amz-content-sha256" in headers else hashlib.sha256(body).hexdigest()
-        scope = signature.check(method, target, headers, digest)
+        digest = hashlib.sha256(body).digest()  # once, for the signature and for the block's checksum
+        scope = signature.check(method, target, headers, digest.hex())
         path, _, query = target.partition("?")
         return Request(
             method=method,
@@ -125,6 +124,7 @@ class Handler(MotoRequestHandler):
             query=dict(parse_qsl(query)),
             headers=headers,
             body=body,
+            digest=digest,
             account=self.server.account(scope.key),
             region=scope.region,
         )

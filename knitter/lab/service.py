@@ -47,8 +47,14 @@ class Lab:
 
 
 def ensure(directory: Path, *, port: int = 0) -> Lab:
-    """The lab of *directory* (such as build/lab), started if none runs.  *port* 0: any.  Raises KnitterError."""
-    if found := find(directory):
+    """The lab of *directory* (such as build/lab), started if none runs.  *port* 0: any.  Raises KnitterError.
+
+    A lab of another version of knitter is replaced; it hands over what it made.
+    """
+    state = _read(directory)
+    if state is not None and state["version"] != knitter.__version__:
+        stop(directory)
+    elif found := find(directory):
         return found
     with _alone(directory):
         return _answer(directory, lambda: _running(directory)) or _start(directory, port)
@@ -140,7 +146,7 @@ def _start(directory: Path, port: int) -> Lab:
     with (directory / _LOG).open("ab") as output:
         begin = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "knitter.lab", str(directory), "--port", str(port)],
+            [sys.executable, "-m", "knitter.lab", str(directory.resolve()), "--port", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -192,7 +198,7 @@ def _read(directory: Path) -> dict[str, Any] | None:
         state = json.loads((directory / _STATE).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return state if isinstance(state, dict) and {"pid", "started", "url"} <= state.keys() else None
+    return state if isinstance(state, dict) and {"pid", "started", "url", "version"} <= state.keys() else None
 
 
 def _running(directory: Path) -> bool:

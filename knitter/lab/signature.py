@@ -19,6 +19,8 @@ from knitter.lab.errors import ApiError
 ACCESS_KEY: Final = "AKIAKNITTERLAB000000"
 SECRET_KEY: Final = "the-lab-of-knitter-keeps-no-secrets-0000"  # noqa: S105
 
+UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+"""Said of a body that is guarded otherwise, as PutSnapshotBlock's by its checksum."""
 SKEW: Final = timedelta(minutes=15)
 _FORM: Final = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=(?P<key>\w+)/(?P<date>\d{8})/(?P<region>[\w-]+)/(?P<service>[\w-]+)/aws4_request,"
@@ -39,7 +41,7 @@ class Scope:
 def check(method: str, target: str, headers: Mapping[str, str], body_digest: str) -> Scope:
     """The scope of a request signed with the lab's key.  *headers* have lower-case names; *target* is path?query.
 
-    *body_digest* (hex) is used if no x-amz-content-sha256 says another, such as UNSIGNED-PAYLOAD.  Raises ApiError.
+    *body_digest* (hex) is what x-amz-content-sha256 must say, unless that is UNSIGNED-PAYLOAD.  Raises ApiError.
     """
     if "authorization" not in headers:
         raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token", status=403)
@@ -52,8 +54,11 @@ def check(method: str, target: str, headers: Mapping[str, str], body_digest: str
         raise ApiError("UnrecognizedClientException", message, status=403)
     _check_clock(headers.get("x-amz-date", ""), scope.date)
     names = match["headers"].split(";")
-    request = _canonical(method, target, headers, names, headers.get("x-amz-content-sha256", body_digest))
-    if not hmac.compare_digest(_signature(scope, headers.get("x-amz-date", ""), request), match["signature"]):
+    said = headers.get("x-amz-content-sha256", body_digest)
+    request = _canonical(method, target, headers, names, said)
+    if said not in (body_digest, UNSIGNED) or not hmac.compare_digest(
+        _signature(scope, headers.get("x-amz-date", ""), request), match["signature"]
+    ):
         message = "The request signature we calculated does not match the signature you provided."
         raise ApiError("InvalidSignatureException", message, status=403)
     return scope

@@ -4,7 +4,6 @@ Limits: the API model of EBS direct (ebs 2019-11-02), shapes StartSnapshotReques
 """
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -27,6 +26,8 @@ class Request:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: Buffer
+    digest: bytes
+    """SHA-256 of the body."""
     account: str
     region: str
 
@@ -121,12 +122,11 @@ def put_parameters(request: Request, index: str, blocks: int) -> tuple[int, byte
     if length != SIZE or len(request.body) != SIZE:
         raise invalid(f"DataLength is {length}, the body {len(request.body)} bytes, not {SIZE}", "INVALID_BLOCK")
     _check_algorithm(request.headers)
-    digest = hashlib.sha256(request.body).digest()
-    if request.headers.get("x-amz-checksum") != encoded(digest):
+    if request.headers.get("x-amz-checksum") != encoded(request.digest):
         raise invalid("the checksum is not that of the data", "INVALID_BLOCK")
     if "x-amz-progress" in request.headers:
         number(request.headers["x-amz-progress"], "Progress", high=100)
-    return block, digest
+    return block, request.digest
 
 
 def check_completion(headers: Mapping[str, str], *, count: int, digest: bytes) -> None:

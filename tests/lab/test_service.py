@@ -40,10 +40,20 @@ def test_a_lab_outlives_who_started_it_and_is_found_again(directory: Path) -> No
     assert not service.stop(directory)
 
 
-def test_two_knitters_start_one_lab(directory: Path) -> None:
+def test_two_knitters_start_one_lab(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory.parent)
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(service.ensure, [directory] * 2)
-    assert first == second
+        first, second = pool.map(service.ensure, [Path("lab")] * 2)
+    assert first == second == service.find(directory)
+
+
+def test_a_lab_of_another_version_is_replaced(directory: Path) -> None:
+    old = service.ensure(directory)
+    path = directory / "lab.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0.0.1"}))
+    new = service.ensure(directory)
+    assert (new.endpoint, new.pid == old.pid) == (old.endpoint, False)
+    assert not Path(f"/proc/{old.pid}").exists() or Path(f"/proc/{old.pid}/stat").read_text().split()[2] == "Z"
 
 
 def test_a_killed_lab_comes_back_with_all_it_made(directory: Path) -> None:

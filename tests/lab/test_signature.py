@@ -54,6 +54,15 @@ def test_a_body_that_changed_on_the_way_is_refused() -> None:
         signature.check("POST", "/snapshots", headers, EMPTY)
 
 
+def test_a_body_may_be_unsigned_but_not_said_to_be_another() -> None:
+    """S3's and EBS direct's x-amz-content-sha256."""
+    headers = signed("PUT", "/x", X_Amz_Content_SHA256="UNSIGNED-PAYLOAD")
+    signature.check("PUT", "/x", headers, EMPTY)
+    headers = signed("PUT", "/x", X_Amz_Content_SHA256="0" * 64)
+    with pytest.raises(ApiError, match="does not match"):
+        signature.check("PUT", "/x", headers, EMPTY)
+
+
 def test_a_wrong_secret_an_unknown_key_and_no_signature_are_refused() -> None:
     for headers, code in (
         (signed("GET", "/x", secret="wrong"), "InvalidSignatureException"),
