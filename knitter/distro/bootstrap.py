@@ -136,7 +136,8 @@ _FAILED: Final = re.compile(r"error processing (?:package|archive) (\S+)")
 
 def step(line: str) -> str:
     """The step that mmdebstrap announces by *line* of its output; "" if it announces none."""
-    return line.removeprefix("I: ").rstrip(". ") if line.startswith("I: ") else ""
+    match = re.fullmatch(r"I: (\S.*)\.\.\.", line)
+    return match[1] if match else ""
 
 
 def failed_package(output: str) -> str:
