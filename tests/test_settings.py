@@ -68,3 +68,13 @@ def test_the_file_of_the_repository_names_every_setting() -> None:
     text = (ROOT / ".doit.cfg").read_text()
     assert [name for name in Settings.model_fields if f"{name} =" not in text] == []
     load(ROOT / ".doit.cfg", {})
+
+
+def test_the_readme_tells_every_setting_and_its_default() -> None:
+    rows = {
+        line.split("|")[1].strip(" `"): line for line in (ROOT / "README.md").read_text().splitlines() if "| `" in line
+    }
+    shown = {"cache_directory": "~/.cache/knitter", "boot_check": "yes", "refresh": "24h"}
+    for name, field in Settings.model_fields.items():
+        default = shown.get(name, str(field.default) if field.default not in ("", {}) else "")
+        assert rows[name].split("|")[2].strip(" `") == default
