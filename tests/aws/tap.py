@@ -32,6 +32,8 @@ class Tap:
     endpoint: str
     moment: Moment | None = None
     victim: int = 0
+    heard: list[str] = field(default_factory=list)
+    """Method, path and body of each request."""
     struck: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -84,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         request = f"{self.command} {self.path} {body[:2000].decode(errors='replace') if self.command == 'POST' else ''}"
+        self.tap.heard.append(request)
         if self.tap.strike(request, "before"):
             self.close_connection = True
             return

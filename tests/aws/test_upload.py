@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -264,11 +265,34 @@ from knitter.aws.upload import Manner, upload
 from tests.aws.sink import KEYS, SNAPSHOT
 from tests.aws.test_upload import make_disk
 disk = Path(sys.argv[2])
-blocks = make_disk(disk.with_suffix(".again"), list(range(int(sys.argv[3]))))
+blocks = make_disk(disk, list(range(int(sys.argv[3]))))
 cloud = Cloud("lab", "us-east-1", endpoint=sys.argv[1], keys=KEYS)
 with Journal(disk.with_suffix(".journal"), SNAPSHOT) as journal:
     upload(cloud, SNAPSHOT, disk, blocks, journal=journal, manner=Manner(threads=4))
 """
+
+
+@contextmanager
+def uploading(sink: Sink, disk: Path, count: int, *, seen: int) -> Iterator[subprocess.Popen[str]]:
+    """An upload of *count* blocks in another process, of which *seen* puts have come."""
+    argv = [sys.executable, "-c", UPLOADER, sink.url, str(disk), str(count)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while sink.total < seen and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sink.total >= seen
+        yield process
+
+
+def test_ctrl_c_ends_it_promptly_even_if_the_cloud_hangs(disk: Path) -> None:
+    make_disk(disk, list(range(20)))
+    with Sink(delay=10) as sink, uploading(sink, disk, 20, seen=4) as process:
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
+        assert time.monotonic() - began < 4
+        assert "KeyboardInterrupt" in stderr
 
 
 def test_killed_upload_puts_only_what_is_missing(disk: Path) -> None:
@@ -276,12 +300,9 @@ def test_killed_upload_puts_only_what_is_missing(disk: Path) -> None:
     count, threads = 60, 4
     blocks = make_disk(disk, list(range(count)))
     with Sink(delay=0.05) as sink:
-        argv = [sys.executable, "-c", UPLOADER, sink.url, str(disk), str(count)]
-        with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
-            deadline = time.monotonic() + 60
-            while sink.total < 20 and time.monotonic() < deadline:
-                time.sleep(0.01)
+        with uploading(sink, disk, count, seen=20) as process:
             process.send_signal(signal.SIGKILL)
+            process.communicate()
         time.sleep(0.2)
         first = sink.total
         assert 20 <= first < count

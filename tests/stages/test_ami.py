@@ -1,5 +1,6 @@
 """Stage `ami` in the lab."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from knitter.aws.tags import as_dict
 from knitter.errors import KnitterError
 from knitter.stages.ami import Ami
+from knitter.stages.snapshot import Snapshot
 from tests.aws.tap import Moment, Tap
 from tests.stages.small import Desk
 from tests.stages.test_snapshot import RUN
@@ -93,6 +95,19 @@ def test_deregistered_it_is_made_anew(desk: Desk) -> None:
     again = desk.ami()
     assert (again.action, again.reason) == ("made", "what it made is gone or too old")
     assert desk.owned("images") == [again.receipt.facts["image"]]
+
+
+def test_many_questions_are_two_requests(desk: Desk) -> None:
+    """doit asks every stage of every recipe whether it is up to date."""
+    desk.snapshot()
+    desk.ami()
+    with Tap(desk.endpoint) as tap:
+        build = Desk(desk.root, tap.url).build()
+        assert all(stage.is_current(build) for stage in (Snapshot(), Ami()) for _ in range(100))
+        assert [re.search(r"Action=\w+", request)[0] for request in tap.heard] == [  # type: ignore[index]
+            "Action=DescribeSnapshots",
+            "Action=DescribeImages",
+        ]
 
 
 def test_a_taken_name_says_what_to_do(desk: Desk) -> None:
