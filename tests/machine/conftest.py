@@ -1,0 +1,69 @@
+"""A real SSH server on loopback, for this user, with keys of its own."""
+
+import getpass
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from knitter.machine import tools
+from knitter.machine.ssh import Endpoint, Key, new_key
+
+CONFIG = """
+ListenAddress 127.0.0.1:{port}
+HostKey {directory}/host_key
+AuthorizedKeysFile {directory}/authorized_keys
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+AcceptEnv none
+"""
+
+
+@dataclass
+class Server:
+    endpoint: Endpoint
+    key: Key
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    host, user = new_key(), new_key()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "host_key").write_text(host.private)
+    (tmp_path / "host_key").chmod(0o600)
+    (tmp_path / "authorized_keys").write_text(f"{user.public}\n")
+    (tmp_path / "sshd_config").write_text(CONFIG.format(port=port, directory=tmp_path))
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, and only systemd makes it
+    sshd = tools.find("sshd")
+    assert sshd, "apt install openssh-server"
+    process = subprocess.Popen([sshd, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.PIPE)
+    try:
+        _wait_listening(port, process)
+        yield Server(Endpoint("127.0.0.1", port, getpass.getuser(), host.public), user, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return

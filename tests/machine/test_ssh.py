@@ -1,0 +1,170 @@
+"""SSH against a real server: what is let in, what is refused, how commands end."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from knitter.command import command, script
+from knitter.errors import CommandError, KnitterError
+from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, connect, lease, new_key, plan_argv
+from tests.machine.conftest import Server
+
+ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def machine(server: Server) -> Iterator[Ssh]:
+    found = connect(server.endpoint, server.key)
+    if not ROOT:
+        found._sudo = ()  # the tests' user need not be an administrator
+    yield found
+    found.close()
+
+
+def test_what_comes_before_a_command() -> None:
+    plain = command("ls", "-l")
+    assert plan_argv(plain, None) == ("env", "LC_ALL=C", "ls", "-l")
+    full = command("ls", env={"A": "b c"}, cwd=Path("/a b"))
+    assert plan_argv(full, 2.5) == (
+        *("env", "LC_ALL=C", "A=b c"),
+        *("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", "/a b"),
+        *("timeout", "-k", "5", "2.5", "ls"),
+    )
+
+
+def test_who_is_not_root_becomes_root() -> None:
+    assert Ssh(Endpoint("192.0.2.7", 22, "admin", ""), None)._sudo == ("sudo", "-n", "--")  # type: ignore[arg-type]
+    assert Ssh(Endpoint("192.0.2.7", 22, "root", ""), None)._sudo == ()  # type: ignore[arg-type]
+
+
+@pytest.mark.lab
+class TestRun:
+    def test_output(self, machine: Ssh, tmp_path: Path) -> None:
+        log, seen = tmp_path / "log", []
+        text = 'echo "$1 $NAME"; pwd; echo oops >&2; exit 0'
+        asked = replace(script(text, "a 'b'", env={"NAME": "x y"}), cwd=tmp_path)
+        done = machine.run(asked, log=log, on_line=seen.append)
+        assert done.text == f"a 'b' x y\n{tmp_path}"
+        assert (done.stderr, seen) == ("oops", ["oops"])
+        assert log.read_text().splitlines()[1:] == ["oops", "[exit code 0]"]
+
+    def test_stdin_comes_back_whole(self, machine: Ssh) -> None:
+        data = os.urandom(3_000_000)
+        assert machine.run(command("cat", stdin=data)).stdout == data
+
+    def test_much_stderr_does_not_stop_stdout(self, machine: Ssh) -> None:
+        done = machine.run(script("head -c 3000000 /dev/zero | tr '\\0' 'e' >&2; head -c 3000000 /dev/zero"))
+        assert len(done.stdout) == 3_000_000
+
+    def test_a_failure_tells_command_code_and_stderr(self, machine: Ssh) -> None:
+        with pytest.raises(CommandError) as caught:
+            machine.run(script("echo why >&2; exit 7"))
+        assert caught.value.code == 7
+        assert "why" in caught.value.details
+        assert machine.name in caught.value.brief
+
+    def test_a_failure_may_be_wanted(self, machine: Ssh) -> None:
+        assert machine.run(command("false"), check=False).code == 1
+
+    def test_a_signal(self, machine: Ssh) -> None:
+        with pytest.raises(CommandError) as caught:
+            machine.run(command("sh", "-c", "kill -9 $$"))
+        assert "ended by a signal" in caught.value.brief
+
+    def test_a_timeout_ends_the_command_over_there(self, machine: Ssh, tmp_path: Path) -> None:
+        pid = tmp_path / "pid"
+        with pytest.raises(CommandError) as caught:
+            machine.run(script('echo $$ > "$1"; sleep 600', pid), timeout=1)
+        assert "did not end within 1 s" in caught.value.brief
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{pid.read_text().strip()}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def test_the_machine_can_be_used_after_a_timeout(self, machine: Ssh) -> None:
+        with pytest.raises(CommandError):
+            machine.run(command("sleep", 600), timeout=1)
+        assert machine.run(command("echo", "still here")).text == "still here"
+
+    def test_a_dropped_connection(self, machine: Ssh, server: Server) -> None:
+        thread = threading.Timer(1, lambda: hang_up(server))
+        thread.start()
+        with pytest.raises(KnitterError) as caught:
+            machine.run(command("sleep", 600))
+        assert "was lost" in caught.value.brief
+        with pytest.raises(KnitterError, match="was lost"):
+            machine.run(command("true"))
+        thread.join()
+
+
+def hang_up(server: Server) -> None:
+    """End the server's own processes of its connections, as a host does that dies."""
+    for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
+@pytest.mark.lab
+class TestConnect:
+    def test_another_host_key_is_refused_at_once(self, server: Server) -> None:
+        wrong = replace(server.endpoint, host_key=new_key().public)
+        start = time.monotonic()
+        with pytest.raises(KnitterError) as caught, lease(wrong, server.key, deadline=start + 60, meanwhile=no_wait):
+            pass
+        assert "presents another host key" in caught.value.brief
+        assert not isinstance(caught.value, UnansweredError)
+        assert time.monotonic() - start < 15
+
+    def test_another_key_is_not_let_in(self, server: Server) -> None:
+        with pytest.raises(UnansweredError) as caught:
+            connect(server.endpoint, new_key())
+        assert "Authentication failed" in caught.value.details
+
+    def test_nobody_there_until_the_deadline(self, server: Server) -> None:
+        server.process.kill()
+        server.process.wait()
+        waits: list[float] = []
+        deadline = time.monotonic() + 1.5
+        with (
+            pytest.raises(UnansweredError),
+            lease(server.endpoint, server.key, deadline=deadline, meanwhile=lambda: waits.append(0)),
+        ):
+            pass
+        assert len(waits) >= 2
+
+    def test_a_silent_port_is_watched(self) -> None:
+        class LostError(KnitterError):
+            pass
+
+        def lost() -> None:
+            raise LostError("the guest died")
+
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            endpoint = Endpoint("127.0.0.1", silent.getsockname()[1], "root", new_key().public)
+            start = time.monotonic()
+            with pytest.raises(LostError):
+                connect(endpoint, new_key(), meanwhile=lost)
+            assert time.monotonic() - start < 5
+
+    def test_a_server_that_comes_late_is_waited_for(self, server: Server) -> None:
+        server.process.send_signal(signal.SIGSTOP)
+        timer = threading.Timer(2, lambda: server.process.send_signal(signal.SIGCONT))
+        timer.start()
+        with lease(server.endpoint, server.key, deadline=time.monotonic() + 60, meanwhile=no_wait) as found:
+            assert found.name == str(server.endpoint)
+        timer.join()
+
+    def test_nothing_is_printed(self, server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(UnansweredError):
+            connect(server.endpoint, new_key())
+        assert capfd.readouterr() == ("", "")
+
+
+def no_wait() -> None:
+    pass
