@@ -20,6 +20,15 @@ def manifest(directory: Path) -> list[JsonValue]:
     return [[str(path.relative_to(directory)), *_facts(path)] for path in _walk(directory)]
 
 
+def digest(path: Path) -> str:
+    """sha256 (hexadecimal) of a file of the recipe.  Raises KnitterError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise KnitterError(f"{path} cannot be read", details=str(error)) from None
+
+
 def write_archive(directory: Path, archive: Path, *, epoch: int) -> None:
     """Write *directory* as a tar: all is root's, 0755 if executable or a directory, else 0644, as old as the epoch."""
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as out:
@@ -53,9 +62,4 @@ def _facts(path: Path) -> list[JsonValue]:
         return ["link", str(path.readlink())]
     if path.is_dir():
         return ["directory"]
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise KnitterError(f"{path} cannot be read", details=str(error)) from None
-    return ["program" if path.stat().st_mode & stat.S_IXUSR else "file", digest]
+    return ["program" if path.stat().st_mode & stat.S_IXUSR else "file", digest(path)]

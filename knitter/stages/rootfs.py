@@ -40,11 +40,11 @@ class Rootfs(Stage):
         recipe = build.recipe
         inputs = section("system", recipe.system)
         inputs["files"] = [overlay.manifest(layer / "files") for layer in recipe.layers]
-        inputs["system.scripts"] = [[name, base.sha256(recipe.path_of(name))] for name in recipe.system.scripts]
+        inputs["system.scripts"] = [[name, overlay.digest(recipe.path_of(name))] for name in recipe.system.scripts]
         inputs["packages.install"] = list(recipe.packages.install)
         inputs["packages.repositories"] = [one.model_dump(mode="json") for one in recipe.packages.repositories]
         if recipe.packages.keyring:
-            inputs["packages.keyring"] = base.sha256(recipe.path_of(recipe.packages.keyring))
+            inputs["packages.keyring"] = overlay.digest(recipe.path_of(recipe.packages.keyring))
         return inputs
 
     def make(self, build: Build, work: Work) -> Made:

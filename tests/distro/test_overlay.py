@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from knitter.distro.overlay import manifest, write_archive
-from knitter.errors import RecipeError
+from knitter.distro.overlay import digest, manifest, write_archive
+from knitter.errors import KnitterError, RecipeError
 
 
 @pytest.fixture
@@ -84,3 +84,8 @@ def test_pipes_and_devices_are_refused(files: Path) -> None:
     os.mkfifo(files / "etc/pipe")
     with pytest.raises(RecipeError, match="etc/pipe is neither file, directory nor link"):
         manifest(files)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KnitterError, match="setup cannot be read"):
+        digest(tmp_path / "setup")
