@@ -1,0 +1,207 @@
+"""The disk stage: on a tiny root, and the real disk of debian-12."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knitter import receipt
+from knitter.aws.session import Cloud
+from knitter.disk import blocks
+from knitter.errors import KnitterError
+from knitter.receipt import Receipt
+from knitter.recipe.load import load
+from knitter.recipe.model import Recipe
+from knitter.settings import Settings
+from knitter.stages.disk import Disk
+from knitter.stages.rootfs import Rootfs
+from knitter.stages.stage import Build, Outcome, ensure
+from knitter.units import BLOCK, GIB, MIB
+from tests.desk import Desk
+from tests.disk import tiny_root
+from tests.stages.small import LOCK
+
+
+def no_cloud() -> Cloud:
+    raise AssertionError("this stage needs no cloud")
+
+
+def build_of(directory: Path, *, scratch: str = "memory", **sections: Any) -> Build:
+    values = {"name": "tiny", "directory": directory, "packages": {"release": "tiny"}, "disk": {"size": "1GiB"}}
+    recipe = Recipe.model_validate(values | sections)
+    return Build(recipe, Settings.model_validate({"build_directory": directory, "scratch": scratch}), no_cloud)
+
+
+def lay_root(build: Build, **how: Any) -> None:
+    """What the stages before leave: a lock, rootfs.tar and its receipt."""
+    build.directory.mkdir(parents=True, exist_ok=True)
+    (build.directory / "packages.lock").write_text(LOCK.text())
+    archive = tiny_root.pack(build.directory / "rootfs.tar", epoch=LOCK.epoch, **how)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    left = Receipt(stage="rootfs", key="k", digest=digest, inputs={}, outputs={"rootfs.tar": archive.stat().st_size})
+    receipt.write(Rootfs().receipt_path(build), left)
+
+
+def make(build: Build) -> Outcome:
+    return ensure(Disk(), build)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def left_behind(build: Build) -> set[str]:
+    return {path.name for path in build.directory.iterdir()} - {
+        ".lock",
+        "logs",
+        "packages.lock",
+        "rootfs.tar",
+        "rootfs.json",
+    }
+
+
+def test_it_rests_on_the_sections_disk_and_boot(tmp_path: Path) -> None:
+    names = set(Disk().sections(build_of(tmp_path)))
+    assert names == {"disk.size", "disk.label", "disk.partitions", "boot.loader", "boot.firmware", "boot.arguments"}
+
+
+@pytest.mark.lab
+class TestTiny:
+    """A disk from a tiny root: real tools, no guest."""
+
+    def test_the_same_input_gives_the_same_disk_in_memory_and_on_disk(self, tmp_path: Path) -> None:
+        one, other = build_of(tmp_path / "a"), build_of(tmp_path / "b", scratch="disk")
+        lay_root(one, files=tiny_root.FILES | tiny_root.SIGNED)
+        lay_root(other, files=tiny_root.FILES | tiny_root.SIGNED)
+        first, second = make(one).receipt, make(other).receipt
+        assert first == second
+        assert sha256(one.directory / "disk.raw") == sha256(other.directory / "disk.raw")
+        assert left_behind(one) == left_behind(other) == {"disk.raw", "disk.blocks", "disk.json"}
+
+    def test_the_receipt_says_what_was_made(self, tmp_path: Path) -> None:
+        build = build_of(tmp_path)
+        lay_root(build)
+        left = make(build).receipt
+        listed = blocks.read(build.directory / "disk.blocks")
+        assert left.digest == sha256(build.directory / "disk.blocks") == listed.digest
+        assert left.outputs["disk.raw"] == left.facts["size"] == listed.size == GIB
+        assert left.facts["written"] == len(listed) * BLOCK
+        assert left.facts["kernel"] == "6.1.0-10"
+        assert left.facts["epoch"] == LOCK.epoch
+        assert (build.directory / "disk.raw").stat().st_blocks * 512 <= len(listed) * BLOCK
+
+    def test_the_list_is_true_of_the_disk(self, tmp_path: Path) -> None:
+        build = build_of(tmp_path)
+        lay_root(build)
+        make(build)
+        found = {}
+        with (build.directory / "disk.raw").open("rb") as disk:
+            for index in range(GIB // BLOCK):
+                if (data := disk.read(BLOCK)) != bytes(BLOCK):
+                    found[index] = hashlib.sha256(data).digest()
+        assert dict(blocks.read(build.directory / "disk.blocks")) == found
+
+    def test_a_kernel_argument_or_a_partition_makes_another_disk(self, tmp_path: Path) -> None:
+        build = build_of(tmp_path)
+        lay_root(build)
+        digests = {make(build).receipt.digest}
+        assert make(build).action == "kept"
+        changed = make(build_of(tmp_path, boot={"arguments": "quiet"}))
+        assert changed.reason == "boot.arguments changed"
+        bigger = make(build_of(tmp_path, disk={"size": "2GiB"}))
+        digests |= {changed.receipt.digest, bigger.receipt.digest}
+        assert len(digests) == 3
+
+    def test_files_lie_where_they_are_mounted(self, tmp_path: Path) -> None:
+        partitions = (
+            {"kind": "bios-boot"},
+            {"kind": "esp"},
+            {"mount": "/boot", "size": "100MiB"},
+            {"mount": "/srv", "size": "100MiB"},
+            {"mount": "/", "size": "rest"},
+        )
+        build = build_of(tmp_path, disk={"size": "1GiB", "partitions": partitions})
+        lay_root(build)
+        make(build)
+        disk = build.directory / "disk.raw"
+        boot, srv, root = (inside(disk, start * MIB) for start in (66, 166, 266))
+        assert "linux /vmlinuz-6.1.0-10 root=UUID=" in boot("cat /grub/grub.cfg")
+        assert srv("cat /data/file") == "on a partition of its own, perhaps"
+        assert [line.split("/")[5] for line in root("ls -p /srv").split()] == [".", ".."]
+        assert [line.split("/")[5] for line in root("ls -p /boot").split()] == [".", ".."]
+        assert "UUID=" in root("cat /etc/fstab")
+
+    @pytest.mark.parametrize(
+        ("without", "says", "hint"),
+        [
+            ("usr/lib/grub/i386-pc/modinfo.sh", "the image lacks grub-pc-bin", '"grub-pc-bin"'),
+            ("usr/lib/grub/x86_64-efi/modinfo.sh", "the image lacks grub-efi-amd64-bin", '"grub-efi-amd64-bin"'),
+            ("boot/initrd.img-6.1.0-9", "kernel 6.1.0-9 has no initramfs", "initramfs-tools"),
+        ],
+    )
+    def test_what_the_image_lacks_is_named(self, tmp_path: Path, without: str, says: str, hint: str) -> None:
+        build = build_of(tmp_path)
+        lay_root(build, without=[without])
+        with pytest.raises(KnitterError, match=says) as caught:
+            make(build)
+        assert hint in caught.value.hint
+        assert left_behind(build) == set()
+
+    def test_a_root_too_large_is_refused_and_nothing_is_left(self, tmp_path: Path) -> None:
+        partitions = ({"kind": "bios-boot"}, {"mount": "/", "size": "256MiB"})
+        build = build_of(tmp_path, disk={"size": "1GiB", "partitions": partitions}, boot={"firmware": "bios"})
+        lay_root(build, files=tiny_root.FILES | {"large": os.urandom(255 * MIB)})
+        with pytest.raises(KnitterError, match="the file system for / is too small"):
+            make(build)
+        assert left_behind(build) == set()
+
+
+@pytest.mark.boot
+class TestDebian:
+    """disk.raw of debian-12 as it was built; that it boots, the stage after it has shown."""
+
+    def test_the_table_and_the_file_systems_are_clean(self, debian: Desk, tmp_path: Path) -> None:
+        disk = debian.build / "debian-12" / "disk.raw"
+        assert "No errors detected" in tool("sfdisk", "--verify", disk)
+        tool("e2fsck", "-fn", f"{disk}?offset={66 * MIB}")
+        with disk.open("rb") as file, (tmp_path / "esp").open("wb") as esp:
+            file.seek(2 * MIB)
+            esp.write(file.read(64 * MIB))
+        tool("fsck.vfat", "-n", tmp_path / "esp")
+
+    def test_both_loaders_are_there(self, debian: Desk, tmp_path: Path) -> None:
+        disk = debian.build / "debian-12" / "disk.raw"
+        root = inside(disk, 66 * MIB)
+        assert "normal.mod" in root("ls /boot/grub/i386-pc")
+        assert "normal.mod" in root("ls /boot/grub/x86_64-efi")
+        with disk.open("rb") as file:
+            assert b"GRUB" in file.read(512)
+        listing = tool("mdir", "-b", "-/", "-i", f"{disk}@@{2 * MIB}", "::").split()
+        assert {"::/EFI/BOOT/BOOTX64.EFI", "::/EFI/BOOT/grubx64.efi", "::/EFI/debian/grub.cfg"} <= set(listing)
+
+    def test_made_again_on_disk_it_is_the_same(self, debian: Desk, tmp_path: Path) -> None:
+        made = debian.build / "debian-12"
+        again = tmp_path / "debian-12"
+        again.mkdir()
+        for name in ("packages.lock", "packages.json", "rootfs.tar", "rootfs.json"):
+            os.link(made / name, again / name)
+        recipe = load(debian.root / "recipes", "debian-12")
+        build = Build(recipe, Settings.model_validate({"build_directory": tmp_path, "scratch": "disk"}), no_cloud)
+        assert make(build).receipt == receipt.read(made / "disk.json")
+        assert sha256(again / "disk.raw") == sha256(made / "disk.raw")
+
+
+def tool(*argv: str | Path) -> str:
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def inside(disk: Path, offset: int) -> Any:
+    """Asks debugfs about the file system at *offset*."""
+    return lambda question: tool("debugfs", "-R", question, f"{disk}?offset={offset}")
