@@ -154,7 +154,7 @@ def wait_ssh(endpoint: Endpoint, key: Key, *, deadline: float, meanwhile: Callab
     """See `lease`; the caller closes it."""
     while True:
         try:
-            return connect(endpoint, key, meanwhile=meanwhile)
+            return connect(endpoint, key, meanwhile=meanwhile, greeting=min(GREETING, deadline - time.monotonic()))
         except UnansweredError:
             if time.monotonic() > deadline:
                 raise
@@ -162,8 +162,10 @@ def wait_ssh(endpoint: Endpoint, key: Key, *, deadline: float, meanwhile: Callab
         interrupt.sleep(POLL)
 
 
-def connect(endpoint: Endpoint, key: Key, *, meanwhile: Callable[[], None] = lambda: None) -> Ssh:
-    """Log in, now.  Raises UnansweredError, and KnitterError if the host shows another host key."""
+def connect(
+    endpoint: Endpoint, key: Key, *, meanwhile: Callable[[], None] = lambda: None, greeting: float = GREETING
+) -> Ssh:
+    """Log in, now; the server must speak within *greeting* seconds.  Raises UnansweredError, and KnitterError if the host shows another host key."""
     import paramiko
 
     logging.getLogger("paramiko").addHandler(_MUTE)
@@ -171,7 +173,7 @@ def connect(endpoint: Endpoint, key: Key, *, meanwhile: Callable[[], None] = lam
         with ExitStack() as stack:
             wire = stack.enter_context(socket.create_connection((endpoint.address, endpoint.port), timeout=PATIENCE))
             _watch(wire)
-            _wait_greeting(wire, meanwhile)
+            _wait_greeting(wire, meanwhile, greeting)
             transport = paramiko.Transport(wire)
             stack.callback(transport.close)
             _log_in(transport, endpoint, key)
@@ -181,13 +183,13 @@ def connect(endpoint: Endpoint, key: Key, *, meanwhile: Callable[[], None] = lam
     return Ssh(endpoint, transport)
 
 
-def _wait_greeting(wire: socket.socket, meanwhile: Callable[[], None]) -> None:
+def _wait_greeting(wire: socket.socket, meanwhile: Callable[[], None], seconds: float) -> None:
     """Wait for the server's first byte, or its refusal.  QEMU takes connections long before its guest does."""
     start = time.monotonic()
     while not select.select([wire], [], [], POLL)[0]:
         interrupt.check()
         meanwhile()
-        if time.monotonic() - start > GREETING:
+        if time.monotonic() - start > seconds:
             raise TimeoutError("connected, but no SSH server speaks")
 
 

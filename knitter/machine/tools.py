@@ -17,12 +17,13 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "apt-cache": ("apt", "apt"),
     "apt-ftparchive": ("apt-utils", "apt-utils"),
     "apt-get": ("apt", "apt"),
+    "debugfs": ("e2fsprogs", "e2fsprogs"),
     "dpkg-deb": ("dpkg", "dpkg"),
     "gpgv": ("gpgv", "gnupg2"),
     "mcopy": ("mtools", "mtools"),
     "mke2fs": ("e2fsprogs", "e2fsprogs"),
     "mkfs.vfat": ("dosfstools", "dosfstools"),
-    "mkswap": ("util-linux", "util-linux"),
+    "mmd": ("mtools", "mtools"),
     "mmdebstrap": ("mmdebstrap", "mmdebstrap"),
     "newuidmap": ("uidmap", "shadow-utils"),
     "nsenter": ("util-linux", "util-linux"),
@@ -48,6 +49,8 @@ TEST_PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "getfacl": ("acl", "acl"),
     "getfattr": ("attr", "attr"),
     "gpg": ("gpg", "gnupg2"),
+    "setcap": ("libcap2-bin", "libcap"),
+    "setfacl": ("acl", "acl"),
     "sshd": ("openssh-server", "openssh-server"),
 }
 

@@ -112,4 +112,4 @@ test "${{off#-}}" -le {CLOCK}
 
 def _metadata(imds: Imds) -> str:
     status = "401" if imds == "v2.0" else "200"
-    return rf"(?m)^instance i-\w+\nwithout token: HTTP/1.1 {status}"
+    return rf"^instance i-\w+\nwithout token: HTTP/1.1 {status}"

@@ -64,7 +64,7 @@ def find_fault(probe: Probe, done: Output) -> str:
     """What is wrong with the outcome of *probe*; "" if it passed."""
     if done.code:
         return f"exit code {done.code}"
-    return "" if re.search(probe.expect, _said(done)) else f"expected in its output: {probe.expect}"
+    return "" if re.search(probe.expect, _said(done), re.MULTILINE) else f"expected in its output: {probe.expect}"
 
 
 def _said(done: Output) -> str:

@@ -56,6 +56,7 @@ def test_metadata_without_a_token(imds: str, status: str) -> None:
         ("", 3, b"", "", "exit code 3"),
         (r"^nginx/1\.\d+", 0, b"nginx/1.22\n", "", ""),
         (r"nginx/1\.", 0, b"", "nginx/1.22", ""),
+        (r"^Linux$", 0, b"one\nLinux\n", "sudo: a warning", ""),
         (r"nginx/2", 0, b"nginx/1.22\n", "", "expected in its output: nginx/2"),
         (r"nginx/1", 1, b"nginx/1.22\n", "", "exit code 1"),
     ],
