@@ -165,7 +165,10 @@ def wait_ssh(endpoint: Endpoint, key: Key, *, deadline: float, meanwhile: Callab
 def connect(
     endpoint: Endpoint, key: Key, *, meanwhile: Callable[[], None] = lambda: None, greeting: float = GREETING
 ) -> Ssh:
-    """Log in, now; the server must speak within *greeting* seconds.  Raises UnansweredError, and KnitterError if the host shows another host key."""
+    """Log in, now; the server must speak within *greeting* seconds.
+
+    Raises UnansweredError, and KnitterError if the host shows another host key.
+    """
     import paramiko
 
     logging.getLogger("paramiko").addHandler(_MUTE)
