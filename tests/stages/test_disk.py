@@ -136,6 +136,50 @@ class TestTiny:
         assert "UUID=" in root("cat /etc/fstab")
 
     @pytest.mark.parametrize(
+        ("signed", "expected"),
+        [
+            (
+                tiny_root.SIGNED,
+                {
+                    "/EFI/BOOT/BOOTX64.EFI": "shim",
+                    "/EFI/BOOT/grubx64.efi": "signed grub",
+                    "/EFI/BOOT/mmx64.efi": "mok manager",
+                    "/EFI/tiny/shimx64.efi": "shim",
+                    "/EFI/tiny/grubx64.efi": "signed grub",
+                    "/EFI/tiny/mmx64.efi": "mok manager",
+                    "/EFI/tiny/fbx64.efi": "fallback",
+                    "/EFI/tiny/BOOTX64.CSV": "csv",
+                },
+            ),
+            ({}, {"/EFI/BOOT/BOOTX64.EFI": "image for x86_64-efi"}),
+        ],
+        ids=["signed", "made here"],
+    )
+    def test_uefi_finds_its_loader(self, tmp_path: Path, signed: dict[str, bytes], expected: dict[str, str]) -> None:
+        build = build_of(tmp_path)
+        lay_root(build, files=tiny_root.FILES | signed)
+        make(build)
+        esp = f"{build.directory / 'disk.raw'}@@{2 * MIB}"
+        listing = {path[2:] for path in tool("mdir", "-b", "-/", "-i", esp, "::").split() if path[-1] != "/"}
+        configs = {"/EFI/BOOT/grub.cfg", "/EFI/tiny/grub.cfg"} if signed else set()
+        assert listing == set(expected) | configs
+        for path, begins in expected.items():
+            assert tool("mtype", "-i", esp, f"::{path}").startswith(begins)
+        for path in configs:
+            assert "search.fs_uuid" in tool("mtype", "-i", esp, f"::{path}")
+
+    @pytest.mark.parametrize(
+        ("firmware", "enabled"), [("both", True), ("bios", False), ("uefi", False)], ids=["both", "bios", "uefi"]
+    )
+    def test_upgrades_reinstall_the_loaders_only_if_both_are_there(
+        self, tmp_path: Path, firmware: str, enabled: bool
+    ) -> None:
+        build = build_of(tmp_path, boot={"firmware": firmware})
+        lay_root(build)
+        make(build)
+        assert ("enable_cloud" in inside(build.directory / "disk.raw", 66 * MIB)("ls /etc/grub.d")) == enabled
+
+    @pytest.mark.parametrize(
         ("without", "says", "hint"),
         [
             ("usr/lib/grub/i386-pc/modinfo.sh", "the image lacks grub-pc-bin", '"grub-pc-bin"'),
