@@ -42,6 +42,7 @@ HINTS: Final[dict[str, str]] = {
     "SnapshotLimitExceeded": _QUOTA,
     "PendingSnapshotLimitExceeded": _QUOTA,
     "AMIQuotaExceeded": _QUOTA,
+    "InvalidSnapshot.NotFound": "the snapshot was deleted; run the same command again: it is made anew",
     "InternalError": "an error inside AWS; run the same command again",
     "Unavailable": "AWS is overloaded; run the same command again",
 }

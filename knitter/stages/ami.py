@@ -69,7 +69,7 @@ class Ami(Stage):
         try:
             image = images.ensure_image(build.cloud(), wanted)
         except RefusedImageError as error:
-            raise _in_recipe_words(error) from error
+            raise in_recipe_words(error) from error
         work.log.write_text(f"{image}: {wanted}\n")
         return self._made(build, image, wanted.name)
 
@@ -116,7 +116,8 @@ class Ami(Stage):
         return Made(receipt.digest_of([image]), facts=facts)
 
 
-def _in_recipe_words(error: RefusedImageError) -> CloudError:
+def in_recipe_words(error: RefusedImageError) -> CloudError:
+    """*error*, with where in recipe.toml to correct it."""
     where = _WRITTEN.get(error.field)
     if not where:
         return error

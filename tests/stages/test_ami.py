@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from knitter.aws.images import RefusedImageError
 from knitter.aws.tags import as_dict
-from knitter.errors import KnitterError
-from knitter.stages.ami import Ami
+from knitter.errors import CloudError, KnitterError
+from knitter.stages.ami import Ami, in_recipe_words
 from knitter.stages.snapshot import Snapshot
 from tests.aws.tap import Moment, Tap
 from tests.stages.small import Desk
@@ -108,6 +109,22 @@ def test_many_questions_are_two_requests(desk: Desk) -> None:
             "Action=DescribeSnapshots",
             "Action=DescribeImages",
         ]
+
+
+def test_a_snapshot_deleted_just_now_is_told(desk: Desk) -> None:
+    stored = desk.snapshot().receipt.facts["snapshot"]
+    desk.build().cloud().ec2.delete_snapshot(SnapshotId=str(stored))
+    with pytest.raises(CloudError, match=str(stored)) as caught:
+        desk.ami()
+    assert (caught.value.code, "run the same command again" in caught.value.hint) == ("InvalidSnapshot.NotFound", True)
+    assert desk.snapshot().action == "made"
+    assert desk.ami().action == "made"
+
+
+def test_a_refusal_is_told_in_the_recipes_words() -> None:
+    refused = RefusedImageError(CloudError("registering x: no", code="InvalidParameterValue"), "TpmSupport")
+    told = in_recipe_words(refused)
+    assert (told.brief, told.hint) == ("registering x: no (parameter TpmSupport)", "correct ami.tpm in recipe.toml")
 
 
 def test_a_taken_name_says_what_to_do(desk: Desk) -> None:
