@@ -19,6 +19,7 @@ from knitter.command import Command
 from knitter.errors import KnitterError
 from knitter.machine import Output
 from knitter.machine.journal import Journal
+from knitter.machine.keys import Key
 
 if TYPE_CHECKING:
     import paramiko
@@ -33,30 +34,6 @@ _MUTE: Final = logging.NullHandler()
 """paramiko logs what it also raises; without a handler Python prints that to the terminal."""
 _LATE: Final = (124, 137)
 """Exit codes of timeout(1): it ended the command, or had to kill it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An ed25519 key pair that lives as long as this process, unless somebody writes it down."""
-
-    private: str
-    """OpenSSH's own format, several lines."""
-    public: str
-    """`ssh-ed25519 AAAA...`, without a comment."""
-
-    def __repr__(self) -> str:
-        return f"Key({self.public!r})"
-
-
-def new_key() -> Key:
-    """A fresh key pair."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    pair = Ed25519PrivateKey.generate()
-    openssh = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
-    public = pair.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return Key(pair.private_bytes(*openssh).decode(), public.decode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from knitter.errors import KnitterError
-from knitter.machine.ssh import Endpoint, Key, Ssh, UnansweredError, new_key, wait_ssh
+from knitter.machine.keys import Key, new_key
+from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, wait_ssh
 from knitter.progress import say
 from knitter.vm import console, qemu
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from knitter.machine import tools
-from knitter.machine.ssh import Endpoint, Key, new_key
+from knitter.machine.keys import Key, new_key
+from knitter.machine.ssh import Endpoint
 
 CONFIG = """
 ListenAddress 127.0.0.1:{port}

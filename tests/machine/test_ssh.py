@@ -13,7 +13,8 @@ import pytest
 
 from knitter.command import command, script
 from knitter.errors import CommandError, KnitterError
-from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, connect, lease, new_key, plan_argv
+from knitter.machine.keys import new_key
+from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, connect, lease, plan_argv
 from tests.machine.conftest import Server
 
 ROOT = os.geteuid() == 0

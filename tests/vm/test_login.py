@@ -5,7 +5,8 @@ import shlex
 import stat
 from pathlib import Path
 
-from knitter.machine.ssh import Endpoint, new_key
+from knitter.machine.keys import new_key
+from knitter.machine.ssh import Endpoint
 from knitter.vm.login import Secrets, plan_user_data, write_files
 
 
