@@ -56,7 +56,7 @@ class Ami(Section):
     name: str = "{recipe}-{date}-{key}"
     """Template: {recipe}, {date} (of the lock, YYYYMMDD), {key} (8 characters), {architecture}."""
     description: _Description = ""
-    """Of the AMI and its snapshot: at most 255 characters of ASCII."""
+    """Of the AMI: at most 255 characters of ASCII."""
     root_device: Literal["/dev/xvda", "/dev/sda1"] = "/dev/xvda"
     """How EC2 calls the root volume; the two names an HVM image may use."""
     boot_mode: BootMode | None = None

@@ -137,8 +137,10 @@ class Live:
 
 
 def _is_news(before: Running, now: Running) -> bool:
+    if now.text != before.text:
+        return True
     old, new = before.share(), now.share()
-    return now.text != before.text or new is None or old is None or new - old >= _LEAST
+    return now.done != before.done if old is None or new is None else new - old >= _LEAST
 
 
 def _words(stage: Running, now: float) -> str:
