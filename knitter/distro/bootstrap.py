@@ -20,7 +20,7 @@ from knitter.command import Command, command, script
 from knitter.distro.chroot import PATH
 from knitter.lock import Package
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Raise it when the same lock now gives another base."""
 
 _STUBS: Final = "/knitter"
@@ -104,6 +104,7 @@ def bootstrap(packages: Iterable[Package], repository: Path, tree: Path) -> Comm
         "--verbose",
         "--include=" + ",".join(sorted({package.name for package in packages})),
         f'--aptopt=DPkg::Path "{_STUBS}:{PATH}"',
+        '--aptopt=APT::Sandbox::User "root"',
         "--dpkgopt=force-unsafe-io",
         f"--setup-hook={_SETUP}",
         "",

@@ -22,7 +22,10 @@ if [ -d /var/log/journal ]; then find /var/log/journal -mindepth 1 -delete; fi
 for name in btmp faillog lastlog wtmp; do if [ -e "/var/log/$name" ]; then : > "/var/log/$name"; fi; done
 find /var/log -type f -size +0 -delete
 # package management
-find /var/lib/apt/lists /var/lib/apt/periodic /var/cache/apt -type f -delete 2> /dev/null || true
+rm -rf /var/lib/apt/lists/* /var/lib/apt/periodic/* /var/cache/apt/*
+if id _apt > /dev/null 2>&1; then  # as apt makes them, unless it cannot reach the place where the tree is built
+    install -d -o _apt -g root -m 0700 /var/lib/apt/lists/partial /var/cache/apt/archives/partial
+fi
 rm -f /var/lib/dpkg/lock* /var/lib/dpkg/triggers/Lock
 find /var/lib/dpkg /var/cache/debconf -maxdepth 1 -type f -name '*-old' -delete
 find /var/lib/ucf -name '*.[0-9]' -delete 2> /dev/null || true
