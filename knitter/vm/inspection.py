@@ -52,6 +52,8 @@ def _check(machine: Ssh, probe: Probe, watch: login.Watch, *, log: Path, deadlin
     except KnitterError as error:
         watch()  # it may have died of the check
         raise watch.failure(f"{watch.name} failed: {probe.name}: {error.brief}", details=error.details) from error
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{probe.name}: {find_fault(probe, done) or 'passed'}\n{done.text}\n")
     if fault := find_fault(probe, done):
         raise watch.failure(
             f"{watch.name} failed: {probe.name}",

@@ -13,6 +13,12 @@ from knitter.vm import accelerator
 pytestmark = pytest.mark.lab
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared: where KVM lies, each trial takes all its seconds."""
+    return tmp_path_factory.mktemp("cache")
+
+
 def test_the_boot_sector_really_runs() -> None:
     assert accelerator.trial("tcg", seconds=60) == ""
 
@@ -29,11 +35,11 @@ def test_tcg_needs_no_trial(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_auto_finds_one_that_works_and_remembers(tmp_path: Path) -> None:
-    first = accelerator.choose("auto", cache=tmp_path)
+def test_auto_finds_one_that_works_and_remembers(cache: Path) -> None:
+    first = accelerator.choose("auto", cache=cache)
     assert accelerator.trial(first.name, seconds=60) == ""
     start = time.monotonic()
-    assert accelerator.choose("auto", cache=tmp_path) == first
+    assert accelerator.choose("auto", cache=cache) == first
     assert time.monotonic() - start < 2
 
 
@@ -42,13 +48,13 @@ def test_a_trial_on_another_host_counts_for_nothing(tmp_path: Path) -> None:
     assert accelerator.choose("auto", cache=tmp_path).reason != "invented"
 
 
-def test_kvm_that_does_not_work_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    chosen = accelerator.choose("auto", cache=tmp_path)
+def test_kvm_that_does_not_work_is_an_error_that_says_what_to_do(cache: Path) -> None:
+    chosen = accelerator.choose("auto", cache=cache)
     if chosen.name == "kvm":
-        assert accelerator.choose("kvm", cache=tmp_path) == chosen
+        assert accelerator.choose("kvm", cache=cache) == chosen
     else:
         with pytest.raises(KnitterError) as caught:
-            accelerator.choose("kvm", cache=tmp_path)
+            accelerator.choose("kvm", cache=cache)
         assert caught.value.details == chosen.reason
         assert "accelerator = auto" in caught.value.hint
 
