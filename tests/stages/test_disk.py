@@ -13,9 +13,13 @@ from knitter.aws.session import Cloud
 from knitter.disk import blocks
 from knitter.errors import KnitterError
 from knitter.receipt import Receipt
+from knitter.recipe.boot import Boot as BootSection
+from knitter.recipe.boot import Probe
+from knitter.recipe.disk import Disk as DiskSection
 from knitter.recipe.load import load
 from knitter.recipe.model import Recipe
 from knitter.settings import Settings
+from knitter.stages.boot import Boot
 from knitter.stages.disk import Disk
 from knitter.stages.rootfs import Rootfs
 from knitter.stages.stage import Build, Outcome, ensure
@@ -229,14 +233,60 @@ class TestDebian:
 
     def test_made_again_on_disk_it_is_the_same(self, debian: Desk, tmp_path: Path) -> None:
         made = debian.build / "debian-12"
-        again = tmp_path / "debian-12"
-        again.mkdir()
-        for name in ("packages.lock", "packages.json", "rootfs.tar", "rootfs.json"):
-            os.link(made / name, again / name)
+        again = link_root(debian, tmp_path)
         recipe = load(debian.root / "recipes", "debian-12")
         build = Build(recipe, Settings.model_validate({"build_directory": tmp_path, "scratch": "disk"}), no_cloud)
         assert make(build).receipt == receipt.read(made / "disk.json")
         assert sha256(again / "disk.raw") == sha256(made / "disk.raw")
+
+    def test_an_msdos_disk_in_four_parts_boots_and_update_grub_makes_the_same_menu(
+        self, debian: Desk, tmp_path: Path
+    ) -> None:
+        build = msdos_build(debian, tmp_path)
+        make(build)
+        facts = ensure(Boot(), build).receipt.facts
+        assert {"the root has grown to the volume", *PROBES} <= set(facts["bios"]["checks"])
+
+
+PROBES = {
+    "swap is on": "swapon --show | grep partition",
+    "var and boot are apart": "findmnt /var && findmnt /boot",
+    "update-grub makes the same menu": """
+menu() { grep -o 'root=UUID=.*' /boot/grub/grub.cfg | head -n 1 | sed 's/ *$//'; }
+before=$(menu)
+update-grub
+[ -n "$before" ] && [ "$before" = "$(menu)" ]
+""",
+}
+
+
+def msdos_build(debian: Desk, directory: Path) -> Build:
+    """debian-12's root, to be put on another disk."""
+    link_root(debian, directory)
+    partitions = (
+        {"mount": "/boot", "size": "300MiB"},
+        {"kind": "swap", "size": "100MiB"},
+        {"mount": "/var", "size": "2GiB"},
+        {"mount": "/", "size": "rest"},
+    )
+    probes = tuple(Probe(name=name, run=run) for name, run in PROBES.items())
+    recipe = load(debian.root / "recipes", "debian-12")
+    sections = {
+        "disk": DiskSection.model_validate({"label": "msdos", "partitions": partitions}),
+        "boot": BootSection(firmware="bios"),
+        "check": recipe.check.model_copy(update={"probes": probes}),
+    }
+    settings = Settings(build_directory=directory, cache_directory=debian.cache)
+    return Build(recipe.model_copy(update=sections), settings, no_cloud)
+
+
+def link_root(debian: Desk, directory: Path) -> Path:
+    """What the stages before the disk left, without copying it."""
+    folder = directory / "debian-12"
+    folder.mkdir()
+    for name in ("packages.lock", "packages.json", "rootfs.tar", "rootfs.json"):
+        os.link(debian.build / "debian-12" / name, folder / name)
+    return folder
 
 
 def tool(*argv: str | Path) -> str:
