@@ -165,13 +165,13 @@ def test_ext4_of_any_size_is_clean(new_image: NewImage, size: str) -> None:
 
 
 def test_ext4_too_small_says_how_much_is_missing(new_image: NewImage) -> None:
-    layout = layout_of({**DATA, "size": "16MiB"}, ROOT)
+    layout = layout_of({**DATA, "size": "64MiB"}, ROOT)
     image = new_image(layout)
     tree = image.path.with_name("tree")
-    image.run(script('mkdir "$1"; head -c 14M /dev/urandom > "$1/big"', tree))
+    image.run(script('mkdir "$1"; head -c 60M /dev/urandom > "$1/big"', tree))
     with pytest.raises(KnitterError, match="the file system for /srv is too small") as caught:
         ext4.make(image, layout.slices[0], tree, label="")
-    assert "its files take 14.0 MiB; partition 1 has 16.0 MiB" in caught.value.details
+    assert "its files take 60.0 MiB; partition 1 has 64.0 MiB" in caught.value.details
     assert "larger in recipe.toml" in caught.value.hint
 
 
