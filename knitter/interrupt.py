@@ -11,7 +11,7 @@ from knitter.errors import KnitterError
 _stopping: Final = threading.Event()
 
 
-class Interrupted(KnitterError):
+class Interrupted(KnitterError):  # noqa: N818 (as KeyboardInterrupt)
     """The user asked knitter to stop."""
 
     def __init__(self) -> None:
