@@ -62,10 +62,10 @@ class Boot(Stage):
         return Made(digest, facts={firmware: _facts(build, firmware, findings) for firmware, findings in found.items()})
 
     def clean(self, build: Build) -> None:
-        """Remove the consoles, too."""
+        """Remove the consoles, too, also of a guest that was kept open."""
         super().clean(build)
-        for firmware in ("bios", "uefi"):
-            console_path(build, firmware).unlink(missing_ok=True)
+        for path in (build.directory / "logs").glob("console-*.log"):
+            path.unlink()
 
 
 def console_path(build: Build, firmware: Firmware) -> Path:
@@ -107,7 +107,8 @@ def _inspect(build: Build, work: Work, firmware: Firmware, chosen: accelerator.A
     directory = work.directory / firmware
     directory.mkdir()
     secrets = login.new_secrets()
-    with _power_on(build, firmware, chosen, secrets, directory=directory, log=work.log) as guest:
+    console = console_path(build, firmware)
+    with _power_on(build, firmware, chosen, secrets, directory=directory, console=console, log=work.log) as guest:
         return inspect(guest, build.recipe, firmware, secrets, log=work.log)
 
 
@@ -119,6 +120,7 @@ def _power_on(
     secrets: login.Secrets,
     *,
     directory: Path,
+    console: Path,
     log: Path,
 ) -> Iterator[qemu.Guest]:
     recipe = build.recipe
@@ -137,7 +139,7 @@ def _power_on(
         disk=Disk().folder(build) / RAW,
         size=plan_volume(recipe),
         directory=directory,
-        console=console_path(build, firmware),
+        console=console,
         log=log,
     ) as guest:
         yield guest
@@ -186,10 +188,11 @@ def keep(build: Build, *, firmware: Firmware | None = None) -> Iterator[Session]
     Raises KnitterError if it does not boot, or another one of this recipe is kept open already.
     """
     firmware = firmware or plan_firmwares(build.recipe)[0]
-    chosen, secrets, log = _accelerator(build), login.new_secrets(), build.directory / "logs" / "keep.log"
+    chosen, secrets, logs = _accelerator(build), login.new_secrets(), build.directory / "logs"
+    console, log = logs / "console-keep.log", logs / "keep.log"
     with (
         _keep_directory(build) as directory,
-        _power_on(build, firmware, chosen, secrets, directory=directory, log=log) as guest,
+        _power_on(build, firmware, chosen, secrets, directory=directory, console=console, log=log) as guest,
     ):
         endpoint = login.plan_endpoint(guest, build.recipe.check.user, secrets)
         watch = login.Watch(guest, name=build.recipe.name, log=log)
