@@ -15,7 +15,7 @@ SIGNS: Final[tuple[tuple[str, str], ...]] = (
     (r"Kernel panic - not syncing", "the kernel panicked"),
     (r"No bootable device", "the BIOS found nothing to boot"),
     (r"BdsDxe: No bootable option or device was found", "the UEFI firmware found nothing to boot"),
-    (r"UEFI Interactive Shell", "the UEFI firmware found nothing to boot"),
+    (r"UEFI Interactive Shell|^Shell>", "the UEFI firmware found nothing to boot"),
     (r"^grub rescue>", "GRUB did not find its files"),
     (r"^grub>", "GRUB found no menu"),
     (r"^\(initramfs\)", "the initramfs did not find the root file system"),

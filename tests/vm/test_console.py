@@ -41,6 +41,7 @@ def test_a_console_that_is_not_there_says_nothing(tmp_path: Path) -> None:
         ("[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs", "the kernel panicked"),
         ("No bootable device.", "the BIOS found nothing to boot"),
         ("BdsDxe: No bootable option or device was found.", "the UEFI firmware found nothing to boot"),
+        ("Shell>", "the UEFI firmware found nothing to boot"),
         ("grub rescue>", "GRUB did not find its files"),
         ("grub>", "GRUB found no menu"),
         ("(initramfs)", "the initramfs did not find the root file system"),
