@@ -174,6 +174,7 @@ sys.stdin.read()
     ) as knitter:
         assert knitter.stdout is not None
         pid = int(knitter.stdout.readline())
-        assert alive(pid)
+        while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
+            time.sleep(0.01)  # until then it is setpriv, which may not have asked for its death yet
         knitter.kill()
     wait_gone(pid)
