@@ -50,15 +50,19 @@ def read(path: Path) -> Receipt | None:
 
 
 def write(path: Path, receipt: Receipt) -> None:
-    """Write *receipt* so that a crash leaves the old file or the new one."""
+    """Write *receipt* so that a crash leaves the old file or the new one.  The caller holds the recipe's lock."""
     text = json.dumps(receipt.model_dump(mode="json"), indent=2, sort_keys=True)
-    write_atomically(path, (text + "\n").encode())
+    # One writer, one temporary name: what a kill leaves of it, the next run replaces.
+    write_atomically(path, (text + "\n").encode(), writer="new")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace *path* by *data*: whole or not at all, even if the machine stops."""
+def write_atomically(path: Path, data: bytes, *, writer: str = "") -> None:
+    """Replace *path* by *data*: whole or not at all, even if the machine stops.
+
+    writer: tells those apart who may write *path* at the same time; this process if empty.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{writer or os.getpid()}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
