@@ -25,7 +25,7 @@ class Journal:
         self._complete = _COMPLETE in known
         self._blocks = frozenset(int(line) for line in known[1:] if line.isdecimal())
         self._guard = threading.Lock()
-        write_atomically(path, "".join(f"{line}\n" for line in known).encode())
+        write_atomically(path, "".join(f"{line}\n" for line in known).encode(), writer="new")
         self._file = path.open("a", buffering=1)
 
     @property
