@@ -28,7 +28,7 @@ def _table(value: Any) -> Any:
 class Settings(BaseModel):
     """Everything about the site; nothing about an image."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cloud: Literal["lab", "aws"] = "lab"
     """Where snapshots and AMIs go: the embedded cloud on this desk, or AWS."""

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from knitter.recipe import docstrings
 from knitter.units import format_size, parse_size
 
 Step = str | int
@@ -44,7 +45,16 @@ class ProblemsError(ValueError):
 class Section(BaseModel):
     """A frozen part of a recipe; a key it does not know is an error, and so is a value of another type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = handler(core)
+        properties = handler.resolve_ref_schema(made)["properties"]
+        for name, text in docstrings.of_fields(cls).items():
+            if name in properties:
+                properties[name]["description"] = text
+        return made
 
     def _problems(self) -> Iterator[Problem]:
         """What no key alone can tell: each section says it of its own keys."""
