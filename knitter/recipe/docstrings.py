@@ -27,4 +27,6 @@ def _of_class(one: type) -> dict[str, str]:
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
                 found[name] = inspect.cleandoc(said)
+            case _:
+                pass  # a method, a docstring, a field that says nothing
     return found

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from knitter.errors import RecipeError
+from knitter.recipe import docstrings
 from knitter.recipe.base import Problem, ProblemsError, Section, Step, path_text
 from knitter.recipe.model import written_keys
 from knitter.recipe.source import Source, Table
@@ -43,23 +44,23 @@ def refuse(sources: tuple[Source, ...], table: Table, problems: Iterable[Problem
 def explain(error: ValidationError, model: type[Section]) -> Iterator[Problem]:
     """Pydantic's errors as problems, each with its path from *model*'s top."""
     for detail in error.errors(include_url=False):
-        path, section, field = _walk(model, detail["loc"])
+        path, section = _walk(model, detail["loc"])
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, ProblemsError):
             yield from (Problem((*path, *problem.path), problem.text) for problem in cause.problems)
         elif detail["type"] == "union_tag_invalid":
             yield Problem((*path, "kind"), _choice(detail["ctx"]["tag"], detail["ctx"]["expected_tags"]))
         else:
-            yield Problem(path, _words(detail, section, field))
+            yield Problem(path, _words(detail, section))
 
 
-def _words(detail: ErrorDetails, section: type[Section], field: FieldInfo | None) -> str:
+def _words(detail: ErrorDetails, section: type[Section]) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
             return f"there is no such key; {nearest(str(detail['loc'][-1]), written_keys(section))}"
         case "missing":
-            return f"is missing: {' '.join((field.description or '').split()) if field else ''}"
+            return f"is missing: {' '.join(docstrings.of_fields(section)[str(detail['loc'][-1])].split())}"
         case "literal_error":
             return _choice(detail["input"], context["expected"])
         case "value_error":
@@ -75,21 +76,20 @@ def _choice(found: Any, expected: str) -> str:
     return "; ".join(filter(None, [f"allowed: {', '.join(json.dumps(value) for value in allowed)}", near]))
 
 
-def _walk(model: type[Section], loc: tuple[Step, ...]) -> tuple[tuple[Step, ...], type[Section], FieldInfo | None]:
-    """Pydantic's location without the names of union members, the section it lies in, and its field if it has one."""
-    section, field, path = model, None, list[Step]()
+def _walk(model: type[Section], loc: tuple[Step, ...]) -> tuple[tuple[Step, ...], type[Section]]:
+    """Pydantic's location without the names of union members, and the section it lies in."""
+    section, path = model, list[Step]()
     inside: dict[str, type[Section]] = {"": model}
     for step in loc:
         if isinstance(step, int):
             path.append(step)
         elif isinstance(path[-1] if path else "", int) and step in inside:
-            section, field, inside = inside[step], None, {"": inside[step]}
+            section, inside = inside[step], {"": inside[step]}
         else:
             section = inside.get("", section)
-            field = section.model_fields.get(step)
-            inside = _members(field)
+            inside = _members(section.model_fields.get(step))
             path.append(step)
-    return tuple(path), section, field
+    return tuple(path), section
 
 
 def _members(field: FieldInfo | None) -> dict[str, type[Section]]:
