@@ -14,7 +14,6 @@ from knitter import progress, receipt
 from knitter.errors import KnitterError
 from knitter.report import Product, Row, StageState, refusing
 from knitter.site import Site
-from knitter.stages import boot
 from knitter.stages.ami import Ami
 from knitter.stages.boot import Boot
 from knitter.stages.disk import Disk
@@ -156,9 +155,11 @@ def _make(build: Build, stage: Stage, *, keep: bool = False) -> dict[str, str]:
 
 def _keep(build: Build, stage: Stage) -> dict[str, str]:
     """Boot for a look.  Checks nothing, so that a disk that fails its checks can be looked at."""
+    from knitter.stages import guest  # noqa: PLC0415 only who boots pays for QEMU's room
+
     with way_out.working(), progress.task(f"{stage.name}:{build.recipe.name}"):
         progress.say("", reason="--keep")
-        with boot.keep(build) as session:
+        with guest.keep(build) as session:
             print(f"\n{session.ssh_command}\n\nconsole: tail -f {session.console}\nCtrl-C ends it.", flush=True)
             progress.say("on until Ctrl-C")
             session.wait()

@@ -19,7 +19,7 @@ from knitter.errors import KnitterError
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe
 from knitter.settings import Settings
-from knitter.stages import boot
+from knitter.stages import guest
 from knitter.stages.boot import Boot
 from knitter.stages.disk import RAW, Disk
 from knitter.stages.stage import Build, ensure
@@ -95,13 +95,13 @@ def wait_no_guest(directory: Path) -> None:
 def test_firmwares(firmware: str, architecture: str, planned: tuple[str, ...]) -> None:
     packages = {"release": "tiny", "architecture": architecture}
     boots = {"firmware": firmware}
-    assert boot.plan_firmwares(recipe(Path("/r"), packages=packages, boot=boots)) == planned
+    assert guest.plan_firmwares(recipe(Path("/r"), packages=packages, boot=boots)) == planned
 
 
 @pytest.mark.parametrize(("disk", "volume", "planned"), [(1, None, 2), (8, None, 10), (8, 40, 50)])
 def test_the_volume_leaves_room_to_grow(disk: int, volume: int | None, planned: int) -> None:
     ami = {"volume": {"size": f"{volume}GiB"}} if volume else {}
-    assert boot.plan_volume(recipe(Path("/r"), disk={"size": f"{disk}GiB"}, ami=ami)) == planned * GIB
+    assert guest.plan_volume(recipe(Path("/r"), disk={"size": f"{disk}GiB"}, ami=ami)) == planned * GIB
 
 
 def key(made: Build) -> str:
@@ -221,7 +221,7 @@ def test_a_guest_does_not_outlive_knitter(tmp_path: Path, number: int) -> None:
 def test_nothing_is_kept_open_without_a_disk(tmp_path: Path) -> None:
     made = build(tmp_path)
     Disk().receipt_path(made).unlink()
-    with pytest.raises(KnitterError, match="no disk yet"), boot.keep(made):
+    with pytest.raises(KnitterError, match="no disk yet"), guest.keep(made):
         pass
 
 
@@ -268,13 +268,13 @@ def test_a_failing_check_is_told_with_its_output(real: Build) -> None:
 
 @pytest.mark.boot
 def test_a_guest_kept_open_can_be_logged_in_to_until_it_powers_off(real: Build) -> None:
-    with boot.keep(real, firmware="uefi") as session:
+    with guest.keep(real, firmware="uefi") as session:
         assert session.console.stat().st_size
         assert (
             subprocess.run([*shlex.split(session.ssh_command), "uname"], capture_output=True, check=True).stdout
             == b"Linux\n"
         )
-        with pytest.raises(KnitterError, match="kept open already"), boot.keep(real):
+        with pytest.raises(KnitterError, match="kept open already"), guest.keep(real):
             pass
         subprocess.run([*shlex.split(session.ssh_command), "sudo", "poweroff"], check=False, capture_output=True)
         session.wait()

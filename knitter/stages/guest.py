@@ -1,0 +1,183 @@
+"""The guests of the stage `boot`: power on, log in, inspect; or keep one on for the user."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from knitter import interrupt
+from knitter.errors import KnitterError
+from knitter.progress import say
+from knitter.recipe.model import Recipe
+from knitter.stages.disk import RAW, Disk
+from knitter.stages.stage import Build, Work
+from knitter.units import GIB
+from knitter.vm import accelerator, login, qemu
+from knitter.vm.inspection import Findings, inspect
+from knitter.vm.metadata import Instance
+from knitter.vm.qemu import Firmware, Hardware
+
+CORES_FOR_TWO: Final = 4
+"""From so many on, both firmwares are tried side by side."""
+
+
+def console_path(build: Build, firmware: Firmware) -> Path:
+    """Where the serial console of the guest that boots through *firmware* is written, as it comes."""
+    return build.directory / "logs" / f"console-{firmware}.log"
+
+
+def plan_firmwares(recipe: Recipe) -> tuple[Firmware, ...]:
+    """Which ones the disk must boot from."""
+    match recipe.boot.firmware:
+        case "both":
+            return ("bios", "uefi") if recipe.packages.architecture == "x86_64" else ("uefi",)
+        case one:
+            return (one,)
+
+
+def plan_volume(recipe: Recipe) -> int:
+    """Bytes of the guest's volume: a quarter more than the AMI's, so that the root has room to grow into."""
+    size = max(recipe.disk.size, recipe.ami.volume.size or 0)
+    return size + max(1, size // GIB // 4) * GIB
+
+
+def inspect_all(build: Build, work: Work) -> dict[Firmware, Findings]:
+    """Boot through each firmware and look.  Raises KnitterError at the first thing that is not as it should be."""
+    say("choosing how guests run")
+    chosen = _accelerator(build)
+    firmwares = plan_firmwares(build.recipe)
+    if len(firmwares) == 1 or len(os.sched_getaffinity(0)) < CORES_FOR_TWO:
+        return {firmware: _inspect(build, work, firmware, chosen) for firmware in firmwares}
+    with ThreadPoolExecutor(len(firmwares)) as pool:
+        futures = [pool.submit(copy_context().run, _inspect, build, work, one, chosen) for one in firmwares]
+        try:
+            return {firmware: future.result() for firmware, future in zip(firmwares, futures, strict=True)}
+        except KeyboardInterrupt:
+            interrupt.stop()  # it came to this thread alone
+            raise
+
+
+def _inspect(build: Build, work: Work, firmware: Firmware, chosen: accelerator.Accelerator) -> Findings:
+    directory = work.directory / firmware
+    directory.mkdir()
+    secrets = login.new_secrets()
+    console = console_path(build, firmware)
+    with _power_on(build, firmware, chosen, secrets, directory=directory, console=console, log=work.log) as guest:
+        return inspect(guest, build.recipe, firmware, secrets, log=work.log)
+
+
+@contextmanager
+def _power_on(
+    build: Build,
+    firmware: Firmware,
+    chosen: accelerator.Accelerator,
+    secrets: login.Secrets,
+    *,
+    directory: Path,
+    console: Path,
+    log: Path,
+) -> Iterator[qemu.Guest]:
+    recipe = build.recipe
+    instance = Instance(
+        user_data=login.plan_user_data(secrets.host),
+        public_key=f"{secrets.user.public} knitter",
+        imds=recipe.ami.imds,
+        architecture=recipe.packages.architecture,
+        root_device=recipe.ami.root_device,
+        region=build.settings.region,
+    )
+    hardware = Hardware(firmware, chosen, recipe.packages.architecture, recipe.check.memory)
+    with qemu.lease(
+        hardware,
+        instance,
+        disk=Disk().folder(build) / RAW,
+        size=plan_volume(recipe),
+        directory=directory,
+        console=console,
+        log=log,
+    ) as guest:
+        yield guest
+
+
+def _accelerator(build: Build) -> accelerator.Accelerator:
+    return accelerator.choose(
+        build.settings.accelerator,
+        architecture=build.recipe.packages.architecture,
+        cache=build.settings.cache_directory,
+    )
+
+
+def facts(build: Build, firmware: Firmware, findings: Findings) -> JsonValue:
+    """What the receipt tells of one firmware."""
+    return {
+        "checks": list(findings.passed),
+        "kernel": findings.kernel,
+        "system": findings.system,
+        "console": str(console_path(build, firmware).relative_to(build.directory)),
+    }
+
+
+@dataclass(frozen=True)
+class Session:
+    """A guest that stays on for the user."""
+
+    ssh_command: str
+    """Logs in; its key and the pinned host key lie in files that end with the guest."""
+    console: Path
+    """`tail -f` shows the guest's serial console."""
+    firmware: Firmware
+    accelerator: accelerator.Accelerator
+    guest: qemu.Guest
+
+    def wait(self) -> None:
+        """Return when the guest powers off.  Ctrl-C ends the wait, too."""
+        while self.guest.code is None:
+            interrupt.sleep(0.5)
+
+
+@contextmanager
+def keep(build: Build, *, firmware: Firmware | None = None) -> Iterator[Session]:
+    """Boot the disk for the user to look at; what the guest writes is dropped.  The guest ends with the block.
+
+    firmware: the recipe's first one if None.
+    Raises KnitterError if it does not boot, or another one of this recipe is kept open already.
+    """
+    firmware = firmware or plan_firmwares(build.recipe)[0]
+    chosen, secrets, logs = _accelerator(build), login.new_secrets(), build.directory / "logs"
+    console, log = logs / "console-keep.log", logs / "keep.log"
+    with (
+        _keep_directory(build) as directory,
+        _power_on(build, firmware, chosen, secrets, directory=directory, console=console, log=log) as guest,
+    ):
+        endpoint = login.plan_endpoint(guest, build.recipe.check.user, secrets)
+        watch = login.Watch(guest, name=build.recipe.name, log=log)
+        with login.lease(endpoint, secrets.user, watch=watch, seconds=build.recipe.check.timeout):
+            pass  # it answers
+        yield Session(login.write_files(directory, endpoint, secrets), guest.console, firmware, chosen, guest)
+
+
+@contextmanager
+def _keep_directory(build: Build) -> Iterator[Path]:
+    """A private directory; one guest of a recipe at a time."""
+    Disk().read(build)
+    directory = build.directory / ".keep"
+    with (build.directory / ".keep.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KnitterError(f"a guest of {build.recipe.name} is kept open already", hint="end that one") from None
+        shutil.rmtree(directory, ignore_errors=True)  # what a killed run left
+        directory.mkdir(mode=0o700)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory)
+            (build.directory / ".keep.lock").unlink()
