@@ -26,6 +26,8 @@ class Desk:
     cache: Path
     settings: dict[str, str] = field(default_factory=dict)
     """KNITTER_* without the prefix, in lower case."""
+    aws: dict[str, str] = field(default_factory=dict)
+    """AWS_* in the environment; nothing of the user's own gets in."""
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ class Desk:
     def environment(self, **settings: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("KNITTER_", "AWS_"))}
         ours = {"cache_directory": str(self.cache), **self.settings, **settings}
-        return {**kept, "CI": "true", **{f"KNITTER_{name.upper()}": value for name, value in ours.items()}}
+        return {**kept, **self.aws, "CI": "true", **{f"KNITTER_{name.upper()}": value for name, value in ours.items()}}
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -20,7 +20,7 @@ description = "a recipe to change"
 
 [boot]
 arguments = "{arguments}"
-firmware = "both"
+firmware = "{firmware}"
 
 [disk]
 size = "8GiB"
@@ -41,7 +41,14 @@ description = "{about}"
 tags = {{ Team = "{team}" }}
 {more}
 """
-DEFAULTS = {"arguments": "console=ttyS0,115200n8", "esp": "64MiB", "about": "one", "team": "a", "more": ""}
+DEFAULTS = {
+    "firmware": "both",
+    "arguments": "console=ttyS0,115200n8",
+    "esp": "64MiB",
+    "about": "one",
+    "team": "a",
+    "more": "",
+}
 
 
 def write(desk: Desk, **changes: str) -> None:
@@ -199,6 +206,43 @@ def test_killed_in_any_stage_the_next_run_finishes(desk: Desk, stage: str) -> No
     assert len(images(desk)) == len(images_before) + 1
     assert len(snapshots(desk)) == len(snapshots_before) + 1
     assert [path.name for path in (desk.build / NAME).glob(".*")] == [".lock"]
+
+
+def test_a_failing_check_then_corrected_continues_from_there(desk: Desk) -> None:
+    probe = '[[check.probes]]\nname = "the answer"\nrun = "echo {}"\nexpect = "^42$"\n'
+    write(desk, firmware="bios", more=probe.format(41))
+    with desk.made(NAME) as made:
+        output = desk.doit(f"build:{NAME}", fails=True, boot_check="yes")
+    assert made == ["disk"]
+    assert "the answer" in output
+    assert "logs/console-bios.log" in output
+    write(desk, firmware="bios", more=probe.format(42))
+    with desk.made(NAME) as made:
+        desk.doit(f"build:{NAME}", boot_check="yes")
+    assert made == ["boot", "snapshot", "ami"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "aws", "says"),
+    [
+        ("http://127.0.0.1:9", {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}, "127.0.0.1:9"),
+        ("", {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}, "credentials"),
+        ("", {}, "credentials"),
+    ],
+    ids=["down", "refused", "none"],
+)
+def test_a_cloud_that_cannot_be_used(desk: Desk, endpoint: str, aws: dict[str, str], says: str) -> None:
+    """One message, nothing made in the cloud, and nothing lost on the desk."""
+    own = desk.site.cloud().endpoint
+    desk.aws = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null", "HOME": "/nonexistent"} | aws
+    try:
+        with desk.made(NAME) as made:
+            output = desk.doit(f"build:{NAME}", fails=True, cloud="aws", endpoint=endpoint or own)
+    finally:
+        desk.aws = {}
+    assert made == []
+    assert says in output
+    assert "→" in output
 
 
 def test_two_at_once_build_once(desk: Desk) -> None:

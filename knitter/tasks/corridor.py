@@ -106,7 +106,7 @@ def _build(build: Build) -> Task:
         "doc": build.recipe.description,
         "actions": None,
         "task_dep": [f"{CORRIDOR[-1].name}:{name}"],
-        "clean": [partial(_clean, build, CORRIDOR)],
+        "clean": [(_clean, [build, CORRIDOR])],
         "meta": {"farewell": partial(_product, build)},
     }
 
@@ -121,7 +121,7 @@ def _stage(build: Build, stage: Stage, before: tuple[Stage, ...]) -> Task:
         "file_dep": [str(earlier.receipt_path(build)) for earlier in needed.values()],
         "targets": [str(stage.receipt_path(build))],
         "uptodate": [(_is_current, [build, stage])],
-        "clean": [partial(_clean, build, (stage,))],
+        "clean": [(_clean, [build, (stage,)])],
         "params": [_KEEP] if isinstance(stage, Boot) else [],
         "meta": {"log": stage.log_path(build)},
         **PLAIN,
