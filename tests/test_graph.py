@@ -226,7 +226,7 @@ def test_a_failing_check_then_corrected_continues_from_there(desk: Desk) -> None
     ("endpoint", "aws", "says"),
     [
         ("http://127.0.0.1:9", {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}, "127.0.0.1:9"),
-        ("", {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}, "credentials"),
+        ("", {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}, "access key"),
         ("", {}, "credentials"),
     ],
     ids=["down", "refused", "none"],
