@@ -7,6 +7,7 @@ itself knows (`Stage.is_current`), and its action is `ensure`.  doit's database 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -162,7 +163,8 @@ def _keep(build: Build, stage: Stage) -> dict[str, str]:
         with guest.keep(build) as session:
             print(f"\n{session.ssh_command}\n\nconsole: tail -f {session.console}\nCtrl-C ends it.", flush=True)
             progress.say("on until Ctrl-C")
-            session.wait()
+            with suppress(KeyboardInterrupt):
+                session.wait()
     return {"action": "kept"}
 
 
