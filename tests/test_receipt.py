@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         receipt.write_atomically(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_is_moved_over_another_and_nothing_stays_open(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("old")
+    for text in ("first", "second"):
+        (tmp_path / "new").write_text(text)
+        receipt.move(tmp_path / "new", tmp_path / "place")
+    for thread in set(threading.enumerate()) - {threading.current_thread()}:
+        thread.join(5)
+    assert (tmp_path / "place").read_text() == "second"
+    assert not any("place" in descriptor.resolve().name for descriptor in Path("/proc/self/fd").iterdir())
 
 
 def test_the_key_depends_on_stage_revision_and_inputs_and_not_on_order() -> None:

@@ -199,7 +199,7 @@ def _settle(stage: Stage, build: Build, inputs: dict[str, str], made: Made, *, w
     if work and made.outputs:
         path.unlink(missing_ok=True)  # first: the old receipt must never vouch for new files
         for name in made.outputs:
-            (work.directory / name).replace(folder / name)
+            receipt.move(work.directory / name, folder / name)
     outputs = {name: (folder / name).stat().st_size for name in made.outputs}
     new = Receipt(stage=stage.name, key=key, digest=made.digest, inputs=inputs, outputs=outputs, facts=made.facts)
     receipt.write(path, new)
