@@ -23,7 +23,7 @@ from knitter.errors import KnitterError
 from knitter.lock import Lock, Package
 from knitter.progress import say
 from knitter.root.tree import Tree
-from knitter.units import parse_duration
+from knitter.units import MIB, parse_duration
 
 KEEP: Final = parse_duration("14d")
 """Seconds that a base stays without being used."""
@@ -80,9 +80,15 @@ def base_key(lock: Lock) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Of a file's content, hexadecimal.
+
+    In large pieces, so that it seldom asks for the interpreter's lock: who works beside it is twice as fast.
+    """
+    hashed, piece = hashlib.sha256(), bytearray(16 * MIB)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(piece):
+            hashed.update(memoryview(piece)[:size])
+    return hashed.hexdigest()
 
 
 def _unpack(tree: Tree, base: Path) -> bool:
