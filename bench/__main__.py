@@ -42,7 +42,7 @@ def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
     print("no-op and upload", file=sys.stderr)
     bench.finish()
     noops = [_timed(bench.nothing) for _ in range(runs)]
-    ours, boto3 = upload.compare(bench, runs)
+    ours, boto3 = upload.compare(bench, 2 * runs + 1)
     small, large = bench.memory("4GiB"), bench.memory("64GiB")
     base, cold = statistics.median(floors), statistics.median(colds)
     return [

@@ -1,24 +1,23 @@
-"""The same upload into the lab by knitter's own engine and by boto3, in turn."""
+"""The same blocks into the lab by knitter's own engine and by boto3, in turn."""
 
 import secrets
 import statistics
 import time
 
 from bench.site import Bench
-from knitter.aws import snapshots
+from knitter.aws.journal import Journal
 from knitter.aws.put import Engine
 from knitter.aws.session import Cloud
-from knitter.aws.tags import stamp
-from knitter.aws.upload import Manner
+from knitter.aws.upload import Manner, upload
 from knitter.disk import blocks
 from knitter.site import Site
-from knitter.units import BLOCK, MIB
+from knitter.units import BLOCK, GIB, MIB
 
 THREADS = 64
 
 
 def compare(bench: Bench, runs: int) -> tuple[float, float]:
-    """Median MiB/s of knitter's engine and of boto3, from StartSnapshot to completed."""
+    """Median MiB/s of knitter's engine and of boto3, from the first block put to the last acknowledged."""
     cloud = Site(bench.root).cloud()
     speeds: dict[Engine, list[float]] = {"http": [], "boto3": []}
     for _ in range(runs):
@@ -29,20 +28,10 @@ def compare(bench: Bench, runs: int) -> tuple[float, float]:
 
 def _speed(cloud: Cloud, bench: Bench, engine: Engine) -> float:
     listed = blocks.read(bench.build / "disk.blocks")
-    key = secrets.token_hex(32)
-    order = snapshots.Order(
-        key=key,
-        disk=bench.build / "disk.raw",
-        blocks=listed,
-        size=listed.size,
-        description="bench",
-        tags=stamp(key=key, recipe="bench", stage="snapshot", name="bench"),
-    )
-    journal = bench.root / f"{key}.journal"
+    snapshot = cloud.ebs.start_snapshot(VolumeSize=listed.size // GIB)["SnapshotId"]
+    journal = Journal(bench.root / f"{secrets.token_hex(8)}.journal", snapshot)
     begin = time.monotonic()
-    stored = snapshots.ensure_snapshot(
-        cloud, order, journal=journal, manner=Manner(engine, THREADS), dead=frozenset(), note=lambda _: None
-    )
+    upload(cloud, snapshot, bench.build / "disk.raw", listed, journal=journal, manner=Manner(engine, THREADS))
     seconds = time.monotonic() - begin
-    cloud.ec2.delete_snapshot(SnapshotId=stored.id)
+    cloud.ec2.delete_snapshot(SnapshotId=snapshot)
     return len(listed) * BLOCK / MIB / seconds
