@@ -7,8 +7,6 @@ from pathlib import Path
 
 from knitter import settings as settings_file
 from knitter.aws.session import Cloud
-from knitter.lab import service
-from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
 from knitter.recipe import load
 from knitter.settings import Settings
 from knitter.stages.stage import Build
@@ -57,5 +55,7 @@ class Site:
         settings = self.settings
         if settings.cloud == "aws":
             return Cloud(settings.region, settings.region, profile=settings.profile, endpoint=settings.endpoint)
+        from knitter.lab import service, signature  # noqa: PLC0415 doit list must stay quick
+
         endpoint = settings.endpoint or service.ensure(self.lab).endpoint
-        return Cloud("lab", settings.region, endpoint=endpoint, keys=(ACCESS_KEY, SECRET_KEY))
+        return Cloud("lab", settings.region, endpoint=endpoint, keys=(signature.ACCESS_KEY, signature.SECRET_KEY))

@@ -23,7 +23,6 @@ from knitter.fetch import Download, NotOnMirrorError, fetch
 from knitter.lock import Lock
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe
-from knitter.resolve import resolve
 from knitter.stages.stage import Build, Made, Stage, Work, section
 
 OUTPUT: Final = "packages.lock"
@@ -156,6 +155,8 @@ def _disagreement(pinned: Lock, recipe: Recipe) -> str:
 
 
 def _resolve(build: Build, work: Work) -> Lock:
+    from knitter.resolve import resolve  # noqa: PLC0415 doit list must stay quick
+
     wanted, mirrors = build.recipe.packages, build.settings.mirrors
     keyring = build.recipe.path_of(wanted.keyring) if wanted.keyring else debian.host_keyring(wanted.release)
     return resolve(wanted, keyring=keyring, mirrors=mirrors, directory=work.directory / "apt", log=work.log)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from knitter.lab import service
 from knitter.recipe import schema
 from knitter.report import how_called, look_of, overview, refusing
 from knitter.site import Site
@@ -46,6 +45,8 @@ def _overview(site: Site) -> None:
 
 
 def _lab(site: Site) -> None:
+    from knitter.lab import service  # noqa: PLC0415 doit list must stay quick
+
     lab = service.ensure(site.lab)
     print(*(f"unset {name}" for name in service.UNSET), sep="\n")
     for name, value in service.environment(lab, site.settings.region).items():
@@ -53,6 +54,8 @@ def _lab(site: Site) -> None:
 
 
 def _stop(site: Site) -> None:
+    from knitter.lab import service  # noqa: PLC0415 doit list must stay quick
+
     print("the lab is stopped" if service.stop(site.lab) else "no lab is running")
 
 
