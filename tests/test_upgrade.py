@@ -22,7 +22,7 @@ cat /proc/sys/kernel/random/boot_id
 """
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("firmware", ["uefi"])
 def test_it_still_boots_after_an_upgrade(debian: Desk, firmware: Firmware) -> None:
     with guest.keep(debian.site.build("debian-12"), firmware=firmware) as session:
         ssh = [*shlex.split(session.ssh_command), "-o", "ConnectTimeout=5"]
