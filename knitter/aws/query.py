@@ -54,7 +54,7 @@ def _ask(cloud: Cloud, parameters: dict[str, str]) -> ET.Element:
                 raise unreachable(doing, f"{cloud.endpoint_url('ec2')}: {error}") from None
             continue
         if status == 200:
-            return ET.fromstring(answer)  # noqa: S314 (an answer of AWS, over TLS)
+            return ET.fromstring(answer)  # noqa: S314 (an answer of the cloud that the user chose)
         if not left or status < 500:
             raise refusal(doing, *_refused(status, answer))
     raise AssertionError("the last try returns or raises")
@@ -77,7 +77,7 @@ def _post(cloud: Cloud, body: bytes) -> tuple[int, bytes]:
 def _refused(status: int, answer: bytes) -> tuple[str, str, str]:
     """Code, message and request id."""
     try:
-        told = ET.fromstring(answer)  # noqa: S314 (an answer of AWS, over TLS)
+        told = ET.fromstring(answer)  # noqa: S314 (an answer of the cloud that the user chose)
     except ET.ParseError:
         return f"HTTP {status}", answer[:200].decode(errors="replace"), ""
     found = {name: next((node.text or "" for node in told.iter() if node.tag.endswith(name)), "") for name in _TOLD}
