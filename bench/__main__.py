@@ -4,6 +4,7 @@ floor     the same packages by plain tools: mmdebstrap from a local repository, 
 cold      `doit disk:debian-12`, packages cached, nothing else
 change    the same after one changed overlay file
 no-op     `doit build:debian-12` with nothing to do
+list      `doit list` with 10 and with 300 recipes
 upload    the disk into the lab, by knitter's own engine and by boto3
 memory    peak of doit's own process, for a small and a large disk
 
@@ -42,6 +43,7 @@ def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
     print("no-op and upload", file=sys.stderr)
     bench.finish()
     noops = [_timed(bench.nothing) for _ in range(runs)]
+    few, many = (_listing(bench, recipes, 2 * runs + 1) for recipes in (10, 300))
     ours, boto3 = upload.compare(bench, 2 * runs + 1)
     small, large = bench.memory("4GiB"), bench.memory("64GiB")
     base, cold = statistics.median(floors), statistics.median(colds)
@@ -54,11 +56,18 @@ def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
             _share(statistics.median(changes), cold),
         ),
         ("no-op build", f"{statistics.median(noops):.2f} s", "(under 1 s)"),
+        ("doit list, 10 recipes", f"{few:.2f} s", "(under 0.5 s)"),
+        ("doit list, 300 recipes", f"{many:.2f} s", "(under 1.5 s)"),
         ("upload, own engine", f"{ours:.0f} MiB/s", f"{ours / boto3:.2f} x boto3 (at least 1.5)"),
         ("upload, boto3", f"{boto3:.0f} MiB/s", ""),
         ("peak memory, 4 GiB disk", f"{small:.0f} MB", "(under 300)"),
         ("peak memory, 64 GiB disk", f"{large:.0f} MB", "(under 300)"),
     ]
+
+
+def _listing(bench: site.Bench, recipes: int, runs: int) -> float:
+    with bench.recipes(recipes):
+        return statistics.median(_timed(bench.listing) for _ in range(runs))
 
 
 def _share(part: float, whole: float) -> str:

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from knitter import lock
@@ -11,6 +13,9 @@ from knitter.lock import Lock
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = "bench"
+_DOIT = str(Path(sys.executable).with_name("doit"))
+_NOT_OURS = ("KNITTER_", "PYTHONDONTWRITEBYTECODE")
+"""Of the environment: settings, and what would make Python compile all its modules at every start."""
 _TEXT = """extends = "debian-12"
 [disk]
 size = "{size}"
@@ -76,6 +81,22 @@ class Bench:
         """Build again."""
         self.doit("build")
 
+    @contextmanager
+    def recipes(self, count: int) -> Iterator[None]:
+        """*count* recipes in all, for a while."""
+        folder = self.root / "recipes"
+        more = [folder / f"more-{number}" for number in range(count - len(list(folder.iterdir())))]
+        for path in more:
+            path.mkdir()
+            (path / "recipe.toml").write_text(_TEXT.format(size="8GiB"))
+        yield
+        for path in more:
+            shutil.rmtree(path)
+
+    def listing(self) -> None:
+        """Every stage of every recipe."""
+        self._run([_DOIT, "list"])
+
     def memory(self, size: str) -> float:
         """Peak resident memory, in MB, of the doit that makes and uploads a disk of *size*."""
         self._write(size)
@@ -86,10 +107,10 @@ class Bench:
         """Run doit on this recipe: `disk`, or `clean rootfs disk`."""
         command = [word for word in words if word == "clean"]
         tasks = [f"{word}:{RECIPE}" for word in words if word != "clean"]
-        self._run([str(Path(sys.executable).with_name("doit")), *command, *tasks])
+        self._run([_DOIT, *command, *tasks])
 
     def _run(self, argv: list[str]) -> str:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("KNITTER_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
         ours = {"KNITTER_CACHE_DIRECTORY": str(self.cache), "KNITTER_BOOT_CHECK": "no", "CI": "true"}
         done = subprocess.run(argv, cwd=self.root, env=kept | ours, text=True, capture_output=True, check=False)
         if done.returncode:
