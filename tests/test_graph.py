@@ -5,6 +5,7 @@ The disk is not booted here (boot_check = no) except where booting is the point:
 
 import os
 import sqlite3
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,13 +210,15 @@ def test_killed_in_any_stage_the_next_run_finishes(desk: Desk, stage: str) -> No
 
 
 def test_a_failing_check_then_corrected_continues_from_there(desk: Desk) -> None:
-    probe = '[[check.probes]]\nname = "the answer"\nrun = "echo {}"\nexpect = "^42$"\n'
+    probe = '[[check.probes]]\nname = "the answer"\nrun = "echo {}; uname -s >&2"\nexpect = "^42$"\n'
     write(desk, firmware="bios", more=probe.format(41))
     with desk.made(NAME) as made:
         output = desk.doit(f"build:{NAME}", fails=True, boot_check="yes")
     assert made == ["disk"]
-    assert "the answer" in output
+    for told in ("graph (bios) failed: the answer", "expected in its output: ^42$", "  41\n  Linux", "login:"):
+        assert told in textwrap.dedent(output)
     assert "logs/console-bios.log" in output
+    assert "logs/boot.log" in output
     write(desk, firmware="bios", more=probe.format(42))
     with desk.made(NAME) as made:
         desk.doit(f"build:{NAME}", boot_check="yes")

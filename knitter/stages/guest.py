@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from pydantic import JsonValue
@@ -93,6 +94,7 @@ def _power_on(
         architecture=recipe.packages.architecture,
         root_device=recipe.ami.root_device,
         region=build.settings.region,
+        id=f"i-0{token_hex(8)}",  # of its own, as each instance has: by it cloud-init knows a first boot
     )
     hardware = Hardware(firmware, chosen, recipe.packages.architecture, recipe.check.memory)
     with qemu.lease(

@@ -1,13 +1,11 @@
 """Stage boot: what it depends on, how it fails, and that nothing of a guest stays."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,21 +223,6 @@ def test_nothing_is_kept_open_without_a_disk(tmp_path: Path) -> None:
         pass
 
 
-@pytest.fixture
-def real(debian: Desk, tmp_path: Path, package_cache: Path) -> Iterator[Build]:
-    """debian-12 with the disk that the session built, and a build directory of its own."""
-    made = debian.site.build("debian-12")
-    settings = made.settings.model_copy(
-        update={"build_directory": tmp_path / "build", "cache_directory": package_cache}
-    )
-    own = replace(made, settings=settings, cloud=no_cloud)
-    own.directory.mkdir(parents=True)
-    for name in (RAW, "disk.json"):
-        (own.directory / name).symlink_to(made.directory / name)
-    yield own
-    wait_no_guest(tmp_path)
-
-
 @pytest.mark.boot
 def test_debian_boots_from_both_firmwares(debian: Desk) -> None:
     facts = Boot().read(debian.site.build("debian-12")).facts
@@ -251,32 +234,3 @@ def test_debian_boots_from_both_firmwares(debian: Desk) -> None:
         assert f"it booted through {firmware.upper()}" in checks
         assert "the root has grown to the volume" in checks
         assert str(found["system"]).startswith("Debian GNU/Linux 12")
-
-
-@pytest.mark.boot
-def test_a_failing_check_is_told_with_its_output(real: Build) -> None:
-    probe = {"name": "the answer", "run": "echo 41; uname -s >&2", "expect": "^42$"}
-    check = real.recipe.check.model_validate({"probes": (probe,)})
-    boots = real.recipe.boot.model_copy(update={"firmware": "bios"})
-    own = replace(real, recipe=real.recipe.model_copy(update={"check": check, "boot": boots}))
-    with pytest.raises(KnitterError) as caught:
-        ensure(Boot(), own)
-    assert caught.value.brief == "debian-12 (bios) failed: the answer"
-    for text in ("expected in its output: ^42$", "  41\n  Linux", "login:", "console-bios.log", "boot.log"):
-        assert text in caught.value.details
-
-
-@pytest.mark.boot
-def test_a_guest_kept_open_can_be_logged_in_to_until_it_powers_off(real: Build) -> None:
-    with guest.keep(real, firmware="uefi") as session:
-        assert session.console.stat().st_size
-        assert (
-            subprocess.run([*shlex.split(session.ssh_command), "uname"], capture_output=True, check=True).stdout
-            == b"Linux\n"
-        )
-        with pytest.raises(KnitterError, match="kept open already"), guest.keep(real):
-            pass
-        subprocess.run([*shlex.split(session.ssh_command), "sudo", "poweroff"], check=False, capture_output=True)
-        session.wait()
-        assert session.guest.code == 0
-    assert not (real.directory / ".keep").exists()
