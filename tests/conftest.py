@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from knitter.lab import service
 from tests.desk import Desk
 
 
@@ -21,6 +22,16 @@ def _unit_tests_touch_nothing(request: pytest.FixtureRequest, monkeypatch: pytes
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a lab that tests share: each makes things with keys of its own in it."""
+    directory = tmp_path_factory.mktemp("lab")
+    try:
+        yield service.ensure(directory).endpoint
+    finally:
+        service.stop(directory)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,9 @@
-"""A lab and a connection to it; stopped at the end."""
-
-from collections.abc import Iterator
+"""A connection to the lab that tests share."""
 
 import pytest
 
 from knitter.aws.session import Cloud
-from knitter.lab import service
 from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
-
-
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("lab")
-    try:
-        yield service.ensure(directory).endpoint
-    finally:
-        service.stop(directory)
 
 
 @pytest.fixture

@@ -9,13 +9,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
 from knitter.aws.session import Cloud
+from tests.loopback import Handler, Loopback
 
 SNAPSHOT = "snap-0123456789abcdef0"
 KEYS = ("AKIDEXAMPLE", "secret")
@@ -37,7 +34,7 @@ Script = Callable[[int, int], Fault | None]
 
 
 @dataclass
-class Sink:
+class Sink(Loopback):
     """Blocks by index, how often each was put, and the Authorization headers seen."""
 
     script: Script = lambda *_: None
@@ -49,28 +46,6 @@ class Sink:
     headers: dict[str, str] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def __enter__(self) -> Self:
-        sink = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.sink = sink
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
     @property
     def cloud(self) -> Cloud:
         return Cloud("lab", "us-east-1", endpoint=self.url, keys=KEYS)
@@ -80,25 +55,20 @@ class Sink:
         return sum(self.puts.values())
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    sink: Sink
+class _Handler(Handler):
+    owner: Sink
 
-    def setup(self) -> None:
-        super().setup()
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802
         body = self.rfile.read(int(self.headers["content-length"]))
         match = re.fullmatch(rf"/snapshots/{SNAPSHOT}/blocks/(\d+)", self.path)
         assert match, self.path
         index = int(match[1])
-        with self.sink.guard:
-            self.sink.puts[index] += 1
-            self.sink.at.append(time.monotonic())
-            self.sink.headers = {name.lower(): value for name, value in self.headers.items()}
-            fault = self.sink.script(index, self.sink.puts[index])
-        time.sleep(self.sink.delay)
+        with self.owner.guard:
+            self.owner.puts[index] += 1
+            self.owner.at.append(time.monotonic())
+            self.owner.headers = {name.lower(): value for name, value in self.headers.items()}
+            fault = self.owner.script(index, self.owner.puts[index])
+        time.sleep(self.owner.delay)
         self._fail(fault) if fault else self._store(index, body)
 
     def _store(self, index: int, body: bytes) -> None:
@@ -106,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         if checksum != self.headers["x-amz-checksum"]:
             self._fail(Fault(400, "ValidationException", "checksum", "INVALID_BLOCK"))
             return
-        self.sink.blocks[index] = body
+        self.owner.blocks[index] = body
         self._answer(201, {}, {"x-amz-Checksum": checksum, "x-amz-Checksum-Algorithm": "SHA256"})
 
     def _fail(self, fault: Fault) -> None:
@@ -125,9 +95,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def handle(self) -> None:
-        with suppress(OSError):  # the client may go away
-            super().handle()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+Sink.handler = _Handler

@@ -4,17 +4,15 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import urlsplit
+
+from tests.loopback import Handler, Loopback
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Moment:
 
 
 @dataclass
-class Tap:
+class Tap(Loopback):
     """Forwards everything to *endpoint*."""
 
     endpoint: str
@@ -35,23 +33,6 @@ class Tap:
     heard: list[str] = field(default_factory=list)
     """Method, path and body of each request."""
     struck: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Self:
-        handler = type("Handler", (_Handler,), {"tap": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def kill(self, script: str, *arguments: str, moment: Moment) -> None:
         """Run *script* (its first argument is our URL) and kill it at *moment*; fails if that never comes."""
@@ -75,23 +56,18 @@ class Tap:
         return True
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    tap: Tap
-
-    def setup(self) -> None:
-        super().setup()
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _Handler(Handler):
+    owner: Tap
 
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         request = f"{self.command} {self.path} {body[:2000].decode(errors='replace') if self.command == 'POST' else ''}"
-        self.tap.heard.append(request)
-        if self.tap.strike(request, "before"):
+        self.owner.heard.append(request)
+        if self.owner.strike(request, "before"):
             self.close_connection = True
             return
         status, headers, answer = self._ask(body)
-        if self.tap.strike(request, "after"):
+        if self.owner.strike(request, "after"):
             self.close_connection = True
             return
         self.send_response(status)
@@ -103,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        lab = http.client.HTTPConnection(urlsplit(self.tap.endpoint).netloc)
+        lab = http.client.HTTPConnection(urlsplit(self.owner.endpoint).netloc)
         try:
             lab.request(self.command, self.path, body, dict(self.headers.items()))
             response = lab.getresponse()
@@ -113,9 +89,5 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_PUT = do_POST = do_GET = _forward  # noqa: N815
 
-    def handle(self) -> None:
-        with suppress(OSError):  # the client is dead: it was killed
-            super().handle()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+Tap.handler = _Handler
