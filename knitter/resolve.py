@@ -16,7 +16,6 @@ from knitter.machine import Output, tools
 from knitter.machine.local import Local
 from knitter.progress import say
 from knitter.recipe.packages import Packages
-from knitter.recipe.packages import Repository as WantedRepository
 
 _TOOLS: Final = ("apt-cache", "apt-get")
 """What verifies signatures, gpgv or sqv, comes with apt."""
@@ -71,7 +70,7 @@ def _make_root(directory: Path, architecture: str, keyring: Path, *, recommends:
 def _sources(wanted: Packages, architecture: str, root: apt.Root, log: Path) -> tuple[apt.Source, ...]:
     """The recipe's repositories, or the defaults of mmdebstrap."""
     if wanted.repositories:
-        return tuple(_source(one, wanted.release) for one in wanted.repositories)
+        return tuple(apt.source_of(one, wanted.release) for one in wanted.repositories)
     tools.require(["mmdebstrap"])
     lines: list[str] = []
     empty = root.directory / "empty.conf"
@@ -85,11 +84,6 @@ def _sources(wanted: Packages, architecture: str, root: apt.Root, log: Path) -> 
         details="\n".join(lines[-10:]),
         hint="set packages.repositories in the recipe",
     )
-
-
-def _source(wanted: WantedRepository, release: str) -> apt.Source:
-    url, suite = (text.replace("{release}", release) for text in (wanted.url, wanted.suite))
-    return apt.Source(url.rstrip("/"), suite, wanted.components)
 
 
 def _update(root: apt.Root, log: Path) -> None:

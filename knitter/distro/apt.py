@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from knitter.command import Command, command
 from knitter.lock import Package
+from knitter.recipe.packages import Repository
 
 _DEFAULTS_HOOK: Final = 'cat "$1"/etc/apt/sources.list; exit 1'
 
@@ -34,6 +35,12 @@ class Source:
         """The line, fetched from *url*."""
         components = () if self.suite.endswith("/") else self.components
         return " ".join(["deb", url, self.suite, *components])
+
+
+def source_of(wanted: Repository, release: str) -> Source:
+    """The repository *wanted* of a recipe, with *release* filled in."""
+    url, suite = (text.replace("{release}", release) for text in (wanted.url, wanted.suite))
+    return Source(url.rstrip("/"), suite, wanted.components)
 
 
 @dataclass(frozen=True, slots=True)

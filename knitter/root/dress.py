@@ -5,7 +5,7 @@ from pathlib import Path
 
 from knitter.command import Command, command
 from knitter.distro import archive, customise, debian, overlay, scrub
-from knitter.distro.apt import Source
+from knitter.distro.apt import Source, source_of
 from knitter.lock import Lock
 from knitter.progress import say
 from knitter.recipe.model import Recipe
@@ -57,11 +57,8 @@ def image_keyring(recipe: Recipe) -> str:
 
 def image_sources(recipe: Recipe, lock: Lock) -> list[Source]:
     """What the image's apt fetches from: the lock's repositories, and their components as the recipe has them."""
-    release = recipe.packages.release
-    components = {
-        (one.url.format(release=release).rstrip("/"), one.suite.format(release=release)): one.components
-        for one in recipe.packages.repositories
-    }
+    wanted = [source_of(one, recipe.packages.release) for one in recipe.packages.repositories]
+    components = {(one.url, one.suite): one.components for one in wanted}
     return [
         Source(one.url, one.suite, components.get((one.url.rstrip("/"), one.suite), ("main",)))
         for one in lock.repositories
