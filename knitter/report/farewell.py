@@ -83,7 +83,11 @@ def _next(product: Product, doit: str, look: Look) -> str:
     boot = f"{doit} boot:{product.recipe} --keep"
     where = f"--region {product.region}"
     in_lab = {
-        "look at it": [f'eval "$({doit} lab)"', f"aws ec2 describe-images --image-ids {product.image}"],
+        # Older ones do not read AWS_ENDPOINT_URL, and Debian 12's own is older.
+        "look at it (AWS CLI 2.13, 1.29 or later: pip install awscli)": [
+            f'eval "$({doit} lab)"',
+            f"aws ec2 describe-images --image-ids {product.image}",
+        ],
         "start it": [boot],
         "make it in AWS instead (or set cloud = aws in .doit.cfg)": [
             f"KNITTER_CLOUD=aws {doit} build:{product.recipe}"

@@ -111,7 +111,7 @@ debian-12 is ready: ami-0123456789abcdef0
   ami       1 min 20 s  made        snapshot changed
   2 min 08 s in all
 
-look at it:
+look at it (AWS CLI 2.13, 1.29 or later: pip install awscli):
     eval "$(doit lab)"
     aws ec2 describe-images --image-ids ami-0123456789abcdef0
 start it:
