@@ -5,7 +5,6 @@
 """
 
 import errno
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knitter.errors import KnitterError
+from knitter.hashing import sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,7 @@ class Cache:
         """The file, read and found to be what its name says.  Raises KnitterError; a damaged file is removed."""
         path = self.path(sha256)
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(path)
         except OSError as error:
             raise KnitterError(
                 f"{path} cannot be read", details=str(error), hint="run again: it is fetched anew"

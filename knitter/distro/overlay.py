@@ -4,7 +4,6 @@ What counts of it: names, contents, links, and whether the owner may execute a f
 are those of whoever checked the recipe out, so they are not taken: `system.files` says what is not root's or default.
 """
 
-import hashlib
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from knitter.errors import KnitterError, RecipeError
+from knitter.hashing import sha256_of
 
 
 def manifest(directory: Path) -> list[JsonValue]:
@@ -23,8 +23,7 @@ def manifest(directory: Path) -> list[JsonValue]:
 def digest(path: Path) -> str:
     """sha256 (hexadecimal) of a file of the recipe.  Raises KnitterError."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise KnitterError(f"{path} cannot be read", details=str(error)) from None
 

@@ -20,10 +20,11 @@ from knitter.cache import Cache
 from knitter.command import command
 from knitter.distro import archive, bootstrap
 from knitter.errors import KnitterError
+from knitter.hashing import sha256_of
 from knitter.lock import Lock, Package
 from knitter.progress import say
 from knitter.root.tree import Tree
-from knitter.units import MIB, parse_duration
+from knitter.units import parse_duration
 
 KEEP: Final = parse_duration("14d")
 """Seconds that a base stays without being used."""
@@ -50,7 +51,7 @@ class Bases:
 
     def put(self, key: str, partial: Path) -> None:
         """Take in a base that is whole."""
-        partial.replace(self.directory / f"{key}-{sha256(partial)}.tar")
+        partial.replace(self.directory / f"{key}-{sha256_of(partial)}.tar")
 
     def prune(self, *, now: float) -> None:
         """Remove what was not used for KEEP, and what killed processes left.  now: seconds since 1970."""
@@ -79,25 +80,13 @@ def base_key(lock: Lock) -> str:
     return hashlib.sha256(f"{bootstrap.REVISION}\n{lock.text()}".encode()).hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """Of a file's content, hexadecimal.
-
-    In large pieces, so that it seldom asks for the interpreter's lock: who works beside it is twice as fast.
-    """
-    hashed, piece = hashlib.sha256(), bytearray(16 * MIB)
-    with path.open("rb", buffering=0) as file:
-        while size := file.readinto(piece):
-            hashed.update(memoryview(piece)[:size])
-    return hashed.hexdigest()
-
-
 def _unpack(tree: Tree, base: Path) -> bool:
     """Fill the tree from *base* if it holds what its name says; else remove it."""
     say("unpacking the base")
     os.utime(base)
     tree.run(_UNPACKING, command("mkdir", tree.path))
     with ThreadPoolExecutor(1) as pool:  # reading and unpacking side by side
-        content = pool.submit(sha256, base)
+        content = pool.submit(sha256_of, base)
         try:
             tree.run(_UNPACKING, archive.unpack(base, tree.path))
         except KnitterError:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from knitter.distro.scrub import find_all
 from knitter.errors import KnitterError
-from knitter.root.base import sha256
+from knitter.hashing import sha256_of
 
 _KERNEL: Final = re.compile(r"\./boot/vmlinuz-(.+)")
 
@@ -18,7 +18,7 @@ _KERNEL: Final = re.compile(r"\./boot/vmlinuz-(.+)")
 def prove(packed: Path) -> tuple[str, dict[str, JsonValue]]:
     """sha256 (hex) of *packed*, and what it holds.  Raises KnitterError naming everything no image may hold."""
     with ThreadPoolExecutor(1) as pool, tarfile.open(packed, "r:") as archive:
-        digest = pool.submit(sha256, packed)
+        digest = pool.submit(sha256_of, packed)
         if findings := find_all(archive):
             raise KnitterError(
                 f"the root tree holds {len(findings)} thing{'s'[: len(findings) > 1]} that no image may hold",

@@ -4,6 +4,9 @@ rootfs.tar + recipe.disk + recipe.boot -> disk.raw (sparse) + disk.blocks, whose
 """
 
 import errno
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +16,7 @@ from knitter.disk import blocks
 from knitter.disk.assembly import TOOLS, Assembled, Plan, assemble
 from knitter.disk.geometry import plan_layout
 from knitter.errors import KnitterError
+from knitter.hashing import sha256_of
 from knitter.machine import tools
 from knitter.machine.scratch import require_space, scratch
 from knitter.stages.packages import Packages
@@ -46,11 +50,12 @@ class Disk(Stage):
         recipe = build.recipe
         layout = plan_layout(recipe.disk, work.key)
         plan = Plan(layout, recipe.boot, recipe.packages.architecture, Packages().lock(build).epoch)
-        archive = Rootfs().folder(build) / "rootfs.tar"
+        archive, digest = Rootfs().folder(build) / "rootfs.tar", Rootfs().read(build).digest
         room = _room(archive)
         require_space(work.directory, room)
         with scratch(build.settings.scratch, work.directory, need=2 * room, log=work.log) as (machine, place):
-            made = assemble(machine, place, archive, plan, log=work.log)
+            with _whole(archive, digest):
+                made = assemble(machine, place, archive, plan, log=work.log)
             digest = _take_out(made, work.directory)
         return Made(digest, (RAW, BLOCKS), _facts(plan, made, blocks.read(work.directory / BLOCKS)))
 
@@ -58,6 +63,23 @@ class Disk(Stage):
 def _room(archive: Path) -> int:
     """Bytes that a tree, or a disk of it, takes: what tar packs tight lies in whole pages, and GRUB comes on top."""
     return archive.stat().st_size * 9 // 8 + 128 * MIB
+
+
+@contextmanager
+def _whole(archive: Path, digest: str) -> Iterator[None]:
+    """Hash *archive* beside the block that reads it.  Raises KnitterError if it is not what was made.
+
+    A machine that lost its power may have kept the receipt, and lost the file.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        content = pool.submit(sha256_of, archive)
+        try:
+            yield
+        finally:
+            if content.result() != digest:
+                raise KnitterError(
+                    f"{archive} is not what the stage rootfs made", hint="remove it and run again: it is made anew"
+                )
 
 
 def _take_out(made: Assembled, directory: Path) -> str:

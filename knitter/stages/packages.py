@@ -6,7 +6,6 @@
 A lock older than the setting `refresh` is resolved anew; a pin never is.
 """
 
-import hashlib
 import shutil
 import time
 from contextlib import suppress
@@ -20,6 +19,7 @@ from knitter.cache import Cache
 from knitter.distro import debian
 from knitter.errors import KnitterError
 from knitter.fetch import Download, NotOnMirrorError, fetch
+from knitter.hashing import sha256_of
 from knitter.lock import Lock
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe
@@ -40,9 +40,9 @@ class Packages(Stage):
         recipe = build.recipe
         inputs = section("packages", recipe.packages)
         if recipe.packages.keyring and (keyring := recipe.path_of(recipe.packages.keyring)).is_file():
-            inputs["packages.keyring"] = _digest(keyring)
+            inputs["packages.keyring"] = sha256_of(keyring)
         if (pin := _pin(recipe)).is_file():
-            inputs[OUTPUT] = _digest(pin)
+            inputs[OUTPUT] = sha256_of(pin)
         return inputs
 
     def alive(self, build: Build, left: Receipt) -> bool:
@@ -85,7 +85,7 @@ class Packages(Stage):
     def _is_whole(self, build: Build, left: Receipt) -> bool:
         """Whether the lock is the very one that *left* speaks of."""
         path = self.folder(build) / OUTPUT
-        return path.is_file() and _digest(path) == left.digest
+        return path.is_file() and sha256_of(path) == left.digest
 
     def _can_stay(self, build: Build, work: Work) -> bool:
         """Whether the lock is what this very key left, and not too old: only the cache lost something."""
@@ -100,11 +100,7 @@ def _made(output: Path) -> Made:
         "bytes": sum(package.size for package in read.packages),
         "released": {f"{one.url} {one.suite}": one.date.isoformat() for one in read.repositories},
     }
-    return Made(digest=_digest(output), outputs=(OUTPUT,), facts=facts)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return Made(digest=sha256_of(output), outputs=(OUTPUT,), facts=facts)
 
 
 def _pin(recipe: Recipe) -> Path:

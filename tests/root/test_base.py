@@ -10,10 +10,11 @@ from knitter.cache import Cache
 from knitter.command import command
 from knitter.distro import archive
 from knitter.errors import KnitterError
+from knitter.hashing import sha256_of
 from knitter.lock import Lock, Package, Repository
 from knitter.machine.scratch import scratch
 from knitter.root import base
-from knitter.root.base import KEEP, Bases, base_key, sha256
+from knitter.root.base import KEEP, Bases, base_key
 from knitter.root.tree import Tree
 from knitter.units import MIB
 
@@ -50,7 +51,7 @@ def test_a_base_is_found_by_its_key_alone(tmp_path: Path) -> None:
     bases = Bases(tmp_path / "roots")
     assert bases.find("k1") is None
     path = kept(bases, "k1")
-    assert path.stem == f"k1-{sha256(path)}"
+    assert path.stem == f"k1-{sha256_of(path)}"
     assert bases.find("k") is None
     assert bases.find("k2") is None
     assert [one.name for one in (tmp_path / "roots").iterdir()] == [path.name]

@@ -98,6 +98,19 @@ class TestTiny:
         assert left.facts["epoch"] == LOCK.epoch
         assert (build.directory / "disk.raw").stat().st_blocks * 512 <= len(listed) * BLOCK
 
+    def test_a_root_that_lost_its_end_is_refused_whatever_tar_thinks_of_it(self, tmp_path: Path) -> None:
+        """As a power cut may leave it: the right size, but zeroes, which end a tar early and without an error."""
+        build = build_of(tmp_path)
+        lay_root(build)
+        archive = build.directory / "rootfs.tar"
+        size = archive.stat().st_size
+        os.truncate(archive, size // 1024 * 512)
+        os.truncate(archive, size)
+        with pytest.raises(KnitterError, match=r"rootfs\.tar is not what the stage rootfs made") as caught:
+            make(build)
+        assert "remove it and run again" in caught.value.hint
+        assert left_behind(build) == set()
+
     def test_the_list_is_true_of_the_disk(self, tmp_path: Path) -> None:
         build = build_of(tmp_path)
         lay_root(build)
