@@ -25,6 +25,7 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "mkfs.vfat": ("dosfstools", "dosfstools"),
     "mmd": ("mtools", "mtools"),
     "mmdebstrap": ("mmdebstrap", "mmdebstrap"),
+    "mount": ("mount", "util-linux"),
     "newuidmap": ("uidmap", "shadow-utils"),
     "nsenter": ("util-linux", "util-linux"),
     "qemu-img": ("qemu-utils", "qemu-img"),
