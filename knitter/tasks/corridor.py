@@ -6,7 +6,7 @@ A task's target is its stage's receipt, and its file_dep are the receipts before
 itself knows (`Stage.is_current`), and its action is `ensure`.  doit's database is only a memory of that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -22,6 +22,7 @@ from knitter.stages.packages import Packages
 from knitter.stages.rootfs import Rootfs
 from knitter.stages.snapshot import Snapshot
 from knitter.stages.stage import Build, Stage, ensure
+from knitter.suggest import nearest
 from knitter.tasks import way_out
 
 Task = dict[str, Any]
@@ -48,6 +49,21 @@ def tasks(site: Site) -> Iterator[Task]:
     for name in site.names:
         for task in _recipe(site, name):
             yield {**task, "doc": fitting(task["doc"], width)}
+
+
+def misnamed(words: Sequence[str], names: Sequence[str]) -> KnitterError | None:
+    """The error of the first of *words* that is nearly a task; doit would only say that it is none.
+
+    names: of the recipes.
+    """
+    stages = ["build", *(stage.name for stage in CORRIDOR)]
+    for word in words:
+        stage, colon, recipe = word.partition(":")
+        if stage in stages and colon and recipe not in names and not set(recipe) & set("*?["):
+            return KnitterError(f"there is no recipe {recipe!r}", hint=nearest(recipe, names))
+        if stage not in stages and recipe in names:
+            return KnitterError(f"there is no stage {stage!r}", hint=nearest(stage, stages))
+    return None
 
 
 def room(site: Site) -> int:

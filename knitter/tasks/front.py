@@ -1,6 +1,7 @@
 """What dodo.py hands to doit: the configuration, and the creators of all tasks, in the order `doit list` shows them."""
 
 import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
@@ -71,6 +72,8 @@ def task_overview() -> Iterator[Task]:
 @creating
 def task_build() -> Iterator[Task]:
     """All stages of all recipes."""
+    if error := corridor.misnamed(sys.argv[1:], site().names):
+        raise error
     yield from corridor.tasks(site())
 
 
