@@ -4,7 +4,6 @@
 <directory>/partial/abcd...      coming in; survives a crash, so that a download goes on where it stopped
 """
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knitter.errors import KnitterError
-from knitter.hashing import sha256_of
+from knitter.files import is_full, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Cache:
         try:
             yield
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if is_full(error):
                 raise self._full(str(error)) from None
             raise KnitterError(
                 f"cannot write in the cache {self.directory}", details=str(error), hint=_ELSEWHERE

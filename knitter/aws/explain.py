@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from knitter.errors import CloudError
+from knitter.files import is_full
 
 NO_CREDENTIALS: Final = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure`, or name a `profile` in .doit.cfg; "
@@ -82,6 +83,8 @@ def explanation(doing: str, error: Exception) -> CloudError | None:
     if isinstance(response, dict) and "Error" in response:
         body, meta = response["Error"], response.get("ResponseMetadata", {})
         return refusal(doing, body.get("Code", ""), body.get("Message", ""), meta.get("RequestId", ""))
+    if isinstance(error, OSError) and is_full(error):
+        return None  # the journal's trouble, not the cloud's
     if name in _UNREACHABLE or (isinstance(error, OSError) and type(error).__module__ != "botocore.exceptions"):
         return unreachable(doing, str(error))
     if type(error).__module__.startswith("botocore."):

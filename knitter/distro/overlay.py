@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from knitter.errors import KnitterError, RecipeError
-from knitter.hashing import sha256_of
+from knitter.files import sha256_of
 
 
 def manifest(directory: Path) -> list[JsonValue]:

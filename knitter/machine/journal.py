@@ -7,6 +7,7 @@ from typing import Final
 
 from knitter.command import Command
 from knitter.errors import CommandError
+from knitter.files import is_full
 
 TAIL_LINES: Final = 20
 
@@ -51,7 +52,13 @@ class Journal:
         )
 
     def _note(self, text: str) -> None:
-        if self._log:
+        """A log for which the disk has no room stays short: the work itself goes on, or tells of it."""
+        if not self._log:
+            return
+        try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(text)
+        except OSError as error:
+            if not is_full(error):
+                raise

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from knitter.command import command
 from knitter.errors import KnitterError
+from knitter.files import is_full
 from knitter.machine.namespace import Namespace, lease
 from knitter.units import GIB, KIB, human_size
 
@@ -19,6 +20,7 @@ Choice = Literal["auto", "memory", "disk"]
 
 RESERVE: Final = GIB
 """Bytes of memory left to everybody else."""
+_MAKE_ROOM: Final = "make room, or set build_directory in .doit.cfg, or KNITTER_BUILD_DIRECTORY, to a place that has it"
 _UNLIMITED: Final = 1 << 62
 
 
@@ -53,8 +55,19 @@ def require_space(directory: Path, need: int) -> None:
         raise KnitterError(
             f"too little space in {directory}",
             details=f"free: {human_size(free)}; needed: {human_size(need)}",
-            hint="make room, or set build_directory in .doit.cfg, or KNITTER_BUILD_DIRECTORY, to a place that has it",
+            hint=_MAKE_ROOM,
         )
+
+
+@contextmanager
+def full_told(directory: Path) -> Iterator[None]:
+    """Turn the OSError of a disk that is full, while the block writes below *directory*, into a KnitterError."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise KnitterError(f"no space left in {directory}", details=str(error), hint=_MAKE_ROOM) from None
 
 
 def discard(directory: Path) -> None:

@@ -20,7 +20,7 @@ from knitter.cache import Cache
 from knitter.command import command
 from knitter.distro import archive, bootstrap
 from knitter.errors import KnitterError
-from knitter.hashing import sha256_of
+from knitter.files import sha256_of
 from knitter.lock import Lock, Package
 from knitter.progress import say
 from knitter.root.tree import Tree

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from knitter.distro.scrub import find_all
 from knitter.errors import KnitterError
-from knitter.hashing import sha256_of
+from knitter.files import sha256_of
 
 _KERNEL: Final = re.compile(r"\./boot/vmlinuz-(.+)")
 

@@ -3,7 +3,6 @@
 rootfs.tar + recipe.disk + recipe.boot -> disk.raw (sparse) + disk.blocks, whose sha256 stands for the disk's content
 """
 
-import errno
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from knitter.disk import blocks
 from knitter.disk.assembly import TOOLS, Assembled, Plan, assemble
 from knitter.disk.geometry import plan_layout
 from knitter.errors import KnitterError
-from knitter.hashing import sha256_of
+from knitter.files import sha256_of
 from knitter.machine import tools
 from knitter.machine.scratch import require_space, scratch
 from knitter.stages.packages import Packages
@@ -50,13 +49,13 @@ class Disk(Stage):
         recipe = build.recipe
         layout = plan_layout(recipe.disk, work.key)
         plan = Plan(layout, recipe.boot, recipe.packages.architecture, Packages().lock(build).epoch)
-        archive, digest = Rootfs().folder(build) / "rootfs.tar", Rootfs().read(build).digest
+        archive = Rootfs().folder(build) / "rootfs.tar"
         room = _room(archive)
         require_space(work.directory, room)
         with scratch(build.settings.scratch, work.directory, need=2 * room, log=work.log) as (machine, place):
-            with _whole(archive, digest):
+            with _whole(archive, Rootfs().read(build).digest):
                 made = assemble(machine, place, archive, plan, log=work.log)
-            digest = _take_out(made, work.directory)
+            digest = blocks.write(made.image.outside, work.directory / BLOCKS, copy=work.directory / RAW)
         return Made(digest, (RAW, BLOCKS), _facts(plan, made, blocks.read(work.directory / BLOCKS)))
 
 
@@ -80,17 +79,6 @@ def _whole(archive: Path, digest: str) -> Iterator[None]:
                 raise KnitterError(
                     f"{archive} is not what the stage rootfs made", hint="remove it and run again: it is made anew"
                 )
-
-
-def _take_out(made: Assembled, directory: Path) -> str:
-    try:
-        return blocks.write(made.image.outside, directory / BLOCKS, copy=directory / RAW)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise KnitterError(
-            f"no room for {RAW} in {directory}", details=str(error), hint="make room and run doit again"
-        ) from None
 
 
 def _facts(plan: Plan, made: Assembled, written: blocks.Blocks) -> dict[str, JsonValue]:

@@ -19,7 +19,7 @@ from knitter.cache import Cache
 from knitter.distro import debian
 from knitter.errors import KnitterError
 from knitter.fetch import Download, NotOnMirrorError, fetch
-from knitter.hashing import sha256_of
+from knitter.files import sha256_of
 from knitter.lock import Lock
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe

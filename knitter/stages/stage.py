@@ -17,7 +17,7 @@ from pydantic import BaseModel, JsonValue
 from knitter import receipt
 from knitter.aws.session import Cloud
 from knitter.errors import KnitterError
-from knitter.machine.scratch import discard
+from knitter.machine.scratch import discard, full_told
 from knitter.progress import say
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe
@@ -162,7 +162,7 @@ class Stage(ABC):
 
 def ensure(stage: Stage, build: Build) -> Outcome:
     """Make *stage*'s work exist.  Safe to repeat and to run from several processes at once."""
-    with _locked(build):
+    with _locked(build), full_told(build.directory):
         inputs = stage.inputs(build)
         key = receipt.key_of(stage.name, stage.revision, inputs)
         left = receipt.read(stage.receipt_path(build))

@@ -47,6 +47,8 @@ def test_a_skewed_clock_is_recognised() -> None:
 
 
 def test_other_exceptions_pass() -> None:
+    with pytest.raises(OSError, match="No space left"), explained("noting"):
+        Path("/dev/full").write_text("x")
     with pytest.raises(ZeroDivisionError), explained("counting"):
         _ = 1 / 0
 

@@ -33,6 +33,11 @@ def wait_gone(pid: int, seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
+def test_a_log_without_room_stops_nothing() -> None:
+    done = Local().run(script("echo said; echo oops >&2"), log=Path("/dev/full"))
+    assert (done.text, done.stderr) == ("said", "oops")
+
+
 def test_output(tmp_path: Path) -> None:
     done = Local().run(script('cat; echo "$1 $NAME"; pwd; echo oops >&2', "a b", env={"NAME": "x"}), check=True)
     assert (done.code, done.stderr) == (0, "oops")

@@ -10,7 +10,7 @@ from knitter.cache import Cache
 from knitter.command import command
 from knitter.distro import archive
 from knitter.errors import KnitterError
-from knitter.hashing import sha256_of
+from knitter.files import sha256_of
 from knitter.lock import Lock, Package, Repository
 from knitter.machine.scratch import scratch
 from knitter.root import base

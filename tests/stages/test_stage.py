@@ -62,6 +62,15 @@ class Greeting(Stage):
         return Made("greeted")
 
 
+class Full(Host):
+    """Writes where there never is any room."""
+
+    def make(self, build: Build, work: Work) -> Made:
+        super().make(build, work)
+        Path("/dev/full").write_text("x")
+        raise AssertionError("there was room")
+
+
 def a_build(root: Path, hostname: str = "one") -> Build:
     recipe = Recipe(name="toy", directory=root, packages=Packages(release="bookworm"), system=System(hostname=hostname))
     return Build(recipe, Settings(build_directory=root / "build", cache_directory=root / "cache"), no_cloud)
@@ -110,6 +119,16 @@ def test_a_failure_leaves_what_was_there_and_no_workspace(tmp_path: Path) -> Non
     assert files(tmp_path) == before
     assert (tmp_path / "build" / "toy" / "host.txt").read_text() == "one"
     assert ensure(Host(), a_build(tmp_path, "one")).action == "kept"
+
+
+def test_a_full_disk_is_told_as_such_and_nothing_is_lost(tmp_path: Path) -> None:
+    ensure(Host(), a_build(tmp_path))
+    before = files(tmp_path)
+    with pytest.raises(KnitterError, match=r"no space left in .*/build/toy") as caught:
+        ensure(Full(), a_build(tmp_path, "two"))
+    assert "make room" in caught.value.hint
+    assert files(tmp_path) == before
+    assert ensure(Host(), a_build(tmp_path, "two")).action == "made"
 
 
 def test_a_receipt_never_vouches_for_files_of_another_key(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
-"""What a file holds, in one word: its sha256."""
+"""What every room asks of files: what one holds, in one word, and whether there is no room for it."""
 
+import errno
 import hashlib
 from pathlib import Path
 from typing import Final
 
 _PIECE: Final = 16 * 1024 * 1024
 """Bytes.  In large pieces it seldom asks for the interpreter's lock: who works beside it is twice as fast."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether *error* says that there is no room left, or none for a file so large."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def sha256_of(path: Path) -> str:
