@@ -152,6 +152,11 @@ def update_initramfs() -> Command:
     return script(_INITRAMFS)
 
 
+def run_script() -> Command:
+    """Run the recipe's script that lies there as /run/script; all it says is logged, and shown if it fails."""
+    return command("sh", "-c", "exec /run/script >&2")
+
+
 def forbid_daemons() -> Command:
     """Let maintainer scripts start no daemons: invoke-rc.d (Debian's init-system-helpers) asks this program."""
     return write(_POLICY, "#!/bin/sh\nexit 101\n", mode="0755")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from knitter.command import Command, command
+from knitter.command import Command
 from knitter.distro import archive, customise, debian, overlay, scrub
 from knitter.distro.apt import Source, source_of
 from knitter.lock import Lock
@@ -78,5 +78,5 @@ def _run_scripts(tree: Tree, recipe: Recipe) -> None:
     tree.inside("preparing for scripts", customise.forbid_daemons())
     for name in recipe.system.scripts:
         say(f"running {name}")
-        tree.inside(name, command("/run/script"), script=recipe.path_of(name))
+        tree.inside(name, customise.run_script(), script=recipe.path_of(name))
     tree.inside("preparing for scripts", customise.allow_daemons())

@@ -225,9 +225,9 @@ def test_what_no_image_may_hold_fails_the_stage_by_name(variant: Build) -> None:
 @pytest.mark.boot
 def test_a_script_that_fails_is_named(debian: Desk, variant: Build, tmp_path: Path) -> None:
     recipe = 'extends = "debian-12"\n[system]\nscripts = ["setup"]\n'
-    _write(variant, {"recipe.toml": recipe, "setup": "#!/bin/sh\necho no such luck >&2\nexit 3\n"})
+    _write(variant, {"recipe.toml": recipe, "setup": "#!/bin/sh\necho trying\necho no such luck >&2\nexit 3\n"})
     build = _loaded(debian, tmp_path)
     ensure(Packages(), build)
     with pytest.raises(KnitterError, match="setup failed with exit code 3") as caught:
         ensure(Rootfs(), build)
-    assert "no such luck" in caught.value.details
+    assert "trying\nno such luck" in caught.value.details
