@@ -97,10 +97,9 @@ def plan_accounts(system: System) -> Iterator[Command]:
 
 def plan_services(system: System) -> Iterator[Command]:
     """What starts at boot."""
-    if system.enable:
-        yield command("systemctl", "enable", *system.enable)
-    if system.mask:
-        yield command("systemctl", "mask", *system.mask)
+    for verb, state in (("enable", "enabled"), ("disable", "disabled"), ("mask", "masked")):
+        if units := [unit for unit, wanted in system.services.items() if wanted == state]:
+            yield command("systemctl", verb, *units)
 
 
 def add_user(user: User) -> Command:

@@ -1,7 +1,10 @@
 """The system section: how the root file system is customised."""
 
+import re
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from knitter.recipe.base import OWN_PATH, AccountName, Form, ImagePath, OwnPath, Problem, Section, twice
 
@@ -14,13 +17,7 @@ _Owner = Annotated[str, Form(r"[a-z_][a-z0-9_-]{0,31}|[0-9]{1,10}", "a name such
 
 _Label: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
-_Unit = Annotated[
-    str,
-    Form(
-        r"[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|timer|target|path|mount|automount|swap|slice)",
-        "a systemd unit with its suffix, such as ssh.service",
-    ),
-]
+_UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|timer|target|path|mount|automount|swap|slice)")
 
 
 class File(Section):
@@ -85,10 +82,11 @@ class System(Section):
     """A name of the time zone database."""
     users: tuple[User, ...] = ()
     """Accounts made."""
-    enable: tuple[_Unit, ...] = ()
-    """Services enabled, such as `ssh.service`."""
-    mask: tuple[_Unit, ...] = ()
-    """Services masked: they cannot be started at all."""
+    services: Annotated[
+        dict[str, Literal["enabled", "disabled", "masked"]],
+        Field(json_schema_extra={"propertyNames": {"pattern": f"^({_UNIT.pattern})$"}}),
+    ] = {}
+    """What starts at boot, as `"ssh.service" = "enabled"`; masked ones cannot be started at all."""
     files: tuple[File, ...] = ()
     """Owners and modes of overlay files that are not root's or not the default mode."""
     scripts: tuple[OwnPath, ...] = ()
@@ -99,6 +97,6 @@ class System(Section):
         yield from twice(("users",), tuple("" if user.uid is None else str(user.uid) for user in self.users), "uid")
         yield from twice(("files",), tuple(file.path for file in self.files), "path")
         yield from twice(("scripts",), self.scripts)
-        for index, unit in enumerate(self.mask):
-            if unit in self.enable:
-                yield Problem(("mask", index), f"is in system.enable[{self.enable.index(unit)}] too")
+        for unit in self.services:
+            if not _UNIT.fullmatch(unit):
+                yield Problem(("services", unit), "the key must be a systemd unit with its suffix, such as ssh.service")

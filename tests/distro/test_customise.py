@@ -55,8 +55,11 @@ def test_no_password_is_ever_given() -> None:
 
 def test_services_are_planned_only_if_there_are_any() -> None:
     assert list(customise.plan_services(System())) == []
-    system = System.model_validate({"enable": ("ssh.service",), "mask": ("apt-daily.timer",)})
+    system = System.model_validate(
+        {"services": {"apt-daily.timer": "masked", "ssh.service": "enabled", "getty@tty1.service": "disabled"}}
+    )
     assert [str(one) for one in customise.plan_services(system)] == [
         "systemctl enable ssh.service",
+        "systemctl disable getty@tty1.service",
         "systemctl mask apt-daily.timer",
     ]

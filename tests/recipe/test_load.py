@@ -76,14 +76,14 @@ MERGES = {
         {"disk": {"size": "9GiB", "label": "gpt"}},
     ),
     "tables in tables too": (
-        {"ami": {"tags": {"a": "1", "b": "2"}}},
-        {"ami": {"tags": {"b": "3"}}},
-        {"ami": {"tags": {"a": "1", "b": "3"}}},
+        {"system": {"services": {"a.service": "enabled", "b.service": "enabled"}}},
+        {"system": {"services": {"b.service": "disabled"}}},
+        {"system": {"services": {"a.service": "enabled", "b.service": "disabled"}}},
     ),
     "lists replace": (
-        {"system": {"enable": ["a.service"]}},
-        {"system": {"enable": ["b.service"]}},
-        {"system": {"enable": ["b.service"]}},
+        {"system": {"scripts": ["a"]}},
+        {"system": {"scripts": ["b"]}},
+        {"system": {"scripts": ["b"]}},
     ),
     "a list of tables is a list": (
         {"disk": {"partitions": [{"mount": "/"}, {"mount": "/srv"}]}},

@@ -149,8 +149,7 @@ extends = "debian-12"
 hostname = "web.example.org"
 locale = "de_DE.UTF-8"
 timezone = "Europe/Berlin"
-enable = ["serial-getty@ttyS0.service"]
-mask = ["apt-daily.timer"]
+services = { "serial-getty@ttyS0.service" = "enabled", "apt-daily.timer" = "masked" }
 scripts = ["setup"]
 users = [{ name = "app", uid = 1500, groups = ["adm"], sudo = true }]
 files = [{ path = "/srv/app/secret", owner = "app", group = "adm", mode = "0640" }]
