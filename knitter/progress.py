@@ -21,6 +21,8 @@ class Progress:
     unit: str = ""
     reason: str = ""
     """Why the task runs: said once, first."""
+    stays: bool = False
+    """A line for the user to keep, not how far the work is."""
 
 
 _task: ContextVar[str] = ContextVar("task", default="")
@@ -35,7 +37,15 @@ def listen(listener: Callable[[Progress], None]) -> Callable[[], None]:
 
 def say(text: str, *, done: int | None = None, total: int | None = None, unit: str = "", reason: str = "") -> None:
     """Tell the listeners what the current task is at."""
-    word = Progress(_task.get(), text, done, total, unit, reason)
+    _tell(Progress(_task.get(), text, done, total, unit, reason))
+
+
+def note(text: str) -> None:
+    """Tell the listeners what the user shall read when there is time for it, such as a command."""
+    _tell(Progress(_task.get(), text, stays=True))
+
+
+def _tell(word: Progress) -> None:
     for listener in tuple(_listeners):
         listener(word)
 

@@ -135,6 +135,9 @@ class Reporter:
             raise SystemExit(INTERRUPTED) from None
 
     def _hear(self, word: Progress) -> None:
+        if word.stays:
+            self._display.print(word.text)
+            return
         now = time.monotonic()
         with self._lock:
             if (before := self._running.get(word.task)) is None:

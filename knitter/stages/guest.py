@@ -163,7 +163,8 @@ def keep(build: Build, *, firmware: Firmware | None = None) -> Iterator[Session]
         watch = login.Watch(guest, name=build.recipe.name, log=log)
         with login.lease(endpoint, secrets.user, watch=watch, seconds=build.recipe.check.timeout):
             pass  # it answers
-        yield Session(login.write_files(directory, endpoint, secrets), guest.console, firmware, chosen, guest)
+        command = login.write_files(directory, build.recipe.name, endpoint, secrets)
+        yield Session(command, guest.console, firmware, chosen, guest)
 
 
 @contextmanager

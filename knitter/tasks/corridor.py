@@ -177,7 +177,7 @@ def _keep(build: Build, stage: Stage) -> dict[str, str]:
     with way_out.working(), progress.task(f"{stage.name}:{build.recipe.name}"):
         progress.say("", reason="--keep")
         with guest.keep(build) as session:
-            print(f"\n{session.ssh_command}\n\nconsole: tail -f {session.console}\nCtrl-C ends it.", flush=True)
+            progress.note(f"\n{session.ssh_command}\n\nconsole: tail -f {session.console}\nCtrl-C ends it.\n")
             progress.say("on until Ctrl-C")
             with suppress(KeyboardInterrupt):
                 session.wait()

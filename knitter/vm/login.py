@@ -89,13 +89,26 @@ def lease(endpoint: Endpoint, key: Key, *, watch: Watch, seconds: float) -> Iter
         machine.close()
 
 
-def write_files(directory: Path, endpoint: Endpoint, secrets: Secrets) -> str:
-    """Write key and known host into *directory*, for the user's own ssh.  Gives the command that logs in."""
-    key, known_hosts = directory / "key", directory / "known_hosts"
+def write_files(directory: Path, name: str, endpoint: Endpoint, secrets: Secrets) -> str:
+    """Write into *directory* what the user's own ssh needs.  Gives the command that logs in; scp takes its -F, too."""
+    key, known_hosts, config = (directory / file for file in ("key", "known_hosts", "ssh_config"))
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.user.private)
     known_hosts.write_text(f"[{endpoint.address}]:{endpoint.port} {endpoint.host_key}\n")
-    options = ("-F", "none", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}")
-    return shlex.join(
-        ["ssh", *options, "-i", str(key), "-p", str(endpoint.port), f"{endpoint.user}@{endpoint.address}"]
-    )
+    options = {
+        "HostName": endpoint.address,
+        "Port": endpoint.port,
+        "User": endpoint.user,
+        "IdentityFile": _quoted(key),
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": _quoted(known_hosts),
+        "StrictHostKeyChecking": "yes",
+    }
+    lines = [f"Host {name}", *(f"    {option} {value}" for option, value in options.items())]
+    config.write_text("\n".join(lines) + "\n")
+    return shlex.join(["ssh", "-F", str(config), name])
+
+
+def _quoted(path: Path) -> str:
+    """As ssh_config(5) wants it; a per cent sign begins a token there."""
+    return f'"{path}"'.replace("%", "%%")

@@ -22,7 +22,7 @@ DODO = textwrap.dedent("""
     import os, sys, time
     from pathlib import Path
     from knitter.errors import KnitterError
-    from knitter.progress import say, task
+    from knitter.progress import note, say, task
     from knitter.report import Reporter, creating, loading, refusing
 
     DOIT_CONFIG = {"reporter": Reporter, "verbosity": 2, "par_type": "thread", "default_tasks": []}
@@ -37,6 +37,8 @@ DODO = textwrap.dedent("""
                 say("", reason="disk.size changed")
                 if name != "disk:d":
                     print(f"printed by {name}")
+                if "NOTE" in os.environ:
+                    note(os.environ["NOTE"])
                 for n in range(20):
                     say("copying", done=n << 20, total=20 << 20, unit="B")
                     time.sleep(SECONDS / 20)
@@ -156,6 +158,15 @@ def test_on_a_terminal_a_table_lives_and_lines_stay(folder: Path) -> None:
     assert stay == [f"✓ disk:{r} T  disk.size changed" for r in "abcd"]
     assert len(lines) == 3 + 4 + 4 + 1, "nothing of the table stays"
     assert re.fullmatch(r"4 made in \d\.\d s", lines[-1])
+
+
+def test_what_is_to_be_copied_stays_in_one_piece(folder: Path) -> None:
+    """Longer than the terminal is wide: the terminal may fold it, nobody else."""
+    command = f"ssh -F {'/a-folder' * 12}/ssh_config debian-12"
+    terminal = Terminal(folder, "disk:a", NOTE=command)
+    assert terminal.end() == 0
+    assert command.encode() in terminal.screen
+    assert command in piped(folder, "disk:b", NOTE=command).stdout.splitlines()
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])

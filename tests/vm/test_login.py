@@ -26,9 +26,13 @@ def test_keys_are_fresh_and_do_not_show_themselves() -> None:
 
 def test_the_users_ssh_command_is_pinned_and_its_key_private(tmp_path: Path) -> None:
     secrets = Secrets(new_key(), new_key())
-    command = write_files(tmp_path, Endpoint("127.0.0.1", 2222, "admin", secrets.host.public), secrets)
-    assert shlex.split(command)[-1] == "admin@127.0.0.1"
-    assert f"UserKnownHostsFile={tmp_path}/known_hosts" in command
-    assert (tmp_path / "known_hosts").read_text() == f"[127.0.0.1]:2222 {secrets.host.public}\n"
-    assert (tmp_path / "key").read_text() == secrets.user.private
-    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    place = tmp_path / "100 % mine"
+    place.mkdir()
+    command = write_files(place, "debian-12", Endpoint("127.0.0.1", 2222, "admin", secrets.host.public), secrets)
+    assert shlex.split(command) == ["ssh", "-F", f"{place}/ssh_config", "debian-12"]
+    config = (place / "ssh_config").read_text()
+    assert f'UserKnownHostsFile "{tmp_path}/100 %% mine/known_hosts"' in config
+    assert "StrictHostKeyChecking yes" in config
+    assert (place / "known_hosts").read_text() == f"[127.0.0.1]:2222 {secrets.host.public}\n"
+    assert (place / "key").read_text() == secrets.user.private
+    assert stat.S_IMODE((place / "key").stat().st_mode) == 0o600
