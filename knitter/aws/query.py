@@ -15,6 +15,7 @@ from knitter.aws import wire
 from knitter.aws.explain import refusal, unreachable
 from knitter.aws.session import READ_TIMEOUT, Cloud
 from knitter.aws.signer import Scope
+from knitter.errors import CloudError
 
 VERSION: Final = "2016-11-15"
 PAGE: Final = 1000
@@ -54,7 +55,7 @@ def _ask(cloud: Cloud, parameters: dict[str, str]) -> ET.Element:
                 raise unreachable(doing, f"{cloud.endpoint_url('ec2')}: {error}") from None
             continue
         if status == 200:
-            return ET.fromstring(answer)  # noqa: S314 (an answer of the cloud that the user chose)
+            return _told(doing, answer)
         if not left or status < 500:
             raise refusal(doing, *_refused(status, answer))
     raise AssertionError("the last try returns or raises")
@@ -74,14 +75,34 @@ def _post(cloud: Cloud, body: bytes) -> tuple[int, bytes]:
         connection.close()
 
 
+def _told(doing: str, answer: bytes) -> ET.Element:
+    if (told := _parsed(answer)) is None:
+        raise CloudError(
+            f"{doing}: what answers there is not EC2",
+            details=_begin(answer),
+            hint="check `endpoint` in .doit.cfg, and whether a proxy or a login page stands before it",
+        )
+    return told
+
+
+def _parsed(answer: bytes) -> ET.Element | None:
+    """None if it is no XML.  expat fetches no entities, and since 2.4.1 ends those that would grow without bound."""
+    try:
+        return ET.fromstring(answer)  # noqa: S314 (see above)
+    except ET.ParseError:
+        return None
+
+
+def _begin(answer: bytes) -> str:
+    return answer[:200].decode(errors="replace")
+
+
 def _refused(status: int, answer: bytes) -> tuple[str, str, str]:
     """Code, message and request id."""
-    try:
-        told = ET.fromstring(answer)  # noqa: S314 (an answer of the cloud that the user chose)
-    except ET.ParseError:
-        return f"HTTP {status}", answer[:200].decode(errors="replace"), ""
-    found = {name: next((node.text or "" for node in told.iter() if node.tag.endswith(name)), "") for name in _TOLD}
+    if (told := _parsed(answer)) is None:
+        return f"HTTP {status}", _begin(answer), ""
+    found = {name: next((node.text or "" for node in told.iter() if node.tag.endswith(name)), "") for name in _REFUSAL}
     return found["Code"] or f"HTTP {status}", found["Message"], found["RequestID"]
 
 
-_TOLD: Final = ("Code", "Message", "RequestID")
+_REFUSAL: Final = ("Code", "Message", "RequestID")
