@@ -112,8 +112,8 @@ def _response(ledger: Ledger, action: Action) -> Callable[[Any], ActionResult]:
     return method
 
 
-def _refuse(self: Any) -> ActionResult:
-    raise NotImplementedError("this action is not implemented")
+def _refuse(_: Any) -> ActionResult:
+    raise EC2ClientError("InvalidAction", "knitter's lab: what moto answers here would be wrong")
 
 
 def _journaled(ledger: Ledger, original: Callable[..., bool]) -> Callable[..., bool]:

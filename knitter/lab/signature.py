@@ -17,7 +17,7 @@ from knitter.lab.errors import ApiError
 
 # Not a secret: the lab listens on loopback only, and anybody may read this.
 ACCESS_KEY: Final = "AKIAKNITTERLAB000000"
-SECRET_KEY: Final = "the-lab-of-knitter-keeps-no-secrets-0000"  # noqa: S105
+SECRET_KEY: Final = "the-lab-of-knitter-keeps-no-secrets-0000"  # noqa: S105 (no secret: `doit lab` prints it)
 
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 """Said of a body that is guarded otherwise, as PutSnapshotBlock's by its checksum."""
