@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from knitter.errors import KnitterError
+
 
 class Receipt(BaseModel):
     """What a stage made (digest, outputs, facts) and from what (key, inputs)."""
@@ -56,6 +58,14 @@ def write(path: Path, receipt: Receipt) -> None:
     text = json.dumps(receipt.model_dump(mode="json"), indent=2, sort_keys=True)
     # One writer, one temporary name: what a kill leaves of it, the next run replaces.
     write_atomically(path, (text + "\n").encode(), writer="new")
+
+
+def check_digest(path: Path, found: str, *, made: str, stage: str) -> None:
+    """Raise KnitterError unless *found*, the digest of the file at *path*, is the one that *stage* *made*."""
+    if found != made:
+        raise KnitterError(
+            f"{path} is not what the stage {stage} made", hint="remove it and run again: it is made anew"
+        )
 
 
 def move(new: Path, place: Path) -> None:

@@ -14,10 +14,10 @@ from pydantic import JsonValue
 from knitter.disk import blocks
 from knitter.disk.assembly import TOOLS, Assembled, Plan, assemble
 from knitter.disk.geometry import plan_layout
-from knitter.errors import KnitterError
 from knitter.files import sha256_of
 from knitter.machine import tools
 from knitter.machine.scratch import require_space, scratch
+from knitter.receipt import check_digest
 from knitter.stages.packages import Packages
 from knitter.stages.rootfs import Rootfs
 from knitter.stages.stage import Build, Made, Stage, Work, section
@@ -75,10 +75,7 @@ def _whole(archive: Path, digest: str) -> Iterator[None]:
         try:
             yield
         finally:
-            if content.result() != digest:
-                raise KnitterError(
-                    f"{archive} is not what the stage rootfs made", hint="remove it and run again: it is made anew"
-                )
+            check_digest(archive, content.result(), made=digest, stage=Rootfs.name)
 
 
 def _facts(plan: Plan, made: Assembled, written: blocks.Blocks) -> dict[str, JsonValue]:

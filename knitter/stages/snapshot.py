@@ -15,7 +15,6 @@ from knitter.aws import snapshots
 from knitter.aws.preflight import preflight
 from knitter.aws.tags import stamp
 from knitter.aws.upload import Manner
-from knitter.errors import KnitterError
 from knitter.progress import say
 from knitter.receipt import Receipt
 from knitter.settings import Settings
@@ -72,7 +71,7 @@ class Snapshot(Stage):
 
     def _order(self, build: Build, key: str) -> snapshots.Order:
         name, disk, listed = build.recipe.name, Disk(), Disk().blocks(build)
-        _check(listed.digest, disk.read(build).digest, disk.folder(build) / BLOCKS)
+        receipt.check_digest(disk.folder(build) / BLOCKS, listed.digest, made=disk.read(build).digest, stage=disk.name)
         return snapshots.Order(
             key=key,
             disk=disk.folder(build) / RAW,
@@ -96,13 +95,6 @@ class Snapshot(Stage):
 
     def _journal(self, build: Build) -> Path:
         return self.folder(build) / JOURNAL
-
-
-def _check(found: str, made: str, path: Path) -> None:
-    if found != made:
-        raise KnitterError(
-            f"{path} is not what the stage disk made", hint="remove it and run again: the disk is made anew"
-        )
 
 
 def _manner(settings: Settings) -> Manner:
