@@ -24,6 +24,7 @@ apt-get -q update
 apt-get -q -y upgrade
 apt-get -q -y --reinstall install grub-cloud-amd64
 update-grub
+echo upgraded
 """
 
 
@@ -76,7 +77,7 @@ def test_it_still_boots_after_an_upgrade(own: Build) -> None:
     with guest.keep(own, firmware="uefi") as session:
         with pytest.raises(KnitterError, match="kept open already"), guest.keep(own):
             pass
-        run(session, _UPGRADE)
+        assert run(session, _UPGRADE).endswith("upgraded")
         reboot(session)
         look(session, own)
         power_off(session)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
+from knitter.files import is_full
+
 Style = Literal["", "bold", "dim", "red", "green", "yellow", "bold red"]
 
 _CODES: Final[dict[Style, str]] = {
@@ -90,11 +92,16 @@ def writable(text: str, stream: TextIO) -> str:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write *text* and a line's end, at once.  A reader that went away (`| head`) is no reason to stop the work."""
+    """Write *text* and a line's end, at once.
+
+    A reader that went away (`| head`), or a disk without room for a log, is no reason to stop the work.
+    """
     try:
         stream.write(writable(text, stream) + "\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not (isinstance(error, BrokenPipeError) or is_full(error)):
+            raise
         _discard(stream)
 
 

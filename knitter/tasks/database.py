@@ -26,13 +26,19 @@ class Database(SqliteDB):  # type: ignore[misc]
                 Path(name).unlink()
             super().__init__(":memory:", *arguments, **options)
 
+    def get(self, task_id: str, dependency: str) -> Any:
+        """What is remembered; None if nothing is, or it cannot be read."""
+        with suppress(sqlite3.DatabaseError):
+            return super().get(task_id, dependency)
+        return None
+
     def remove(self, task_id: str) -> None:
         """Forget *task_id*, at once."""
-        with suppress(sqlite3.OperationalError):
+        with suppress(sqlite3.DatabaseError):
             super().remove(task_id)
             self._conn.commit()
 
     def dump(self) -> None:
         """Write everything down, unless the disk is full or read-only."""
-        with suppress(sqlite3.OperationalError):
+        with suppress(sqlite3.DatabaseError):
             super().dump()

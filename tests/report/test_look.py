@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,9 @@ def test_a_reader_that_went_away_is_no_error() -> None:
             raise BrokenPipeError
 
     write(Gone(), "said to nobody")
+
+
+def test_a_full_disk_stops_nobody_who_writes_there() -> None:
+    with Path("/dev/full").open("w") as stream:
+        write(stream, "said to nobody")
+        write(stream, "and again")

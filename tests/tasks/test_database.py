@@ -36,6 +36,16 @@ def test_a_file_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
     assert remembered(path) == "one"
 
 
+def test_a_damaged_page_is_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    remember(path, "one")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(path.stat().st_size - 4096))
+    assert remembered(path) is None
+    remember(path, "two")
+
+
 def test_a_full_disk_costs_only_what_was_new(tmp_path: Path) -> None:
     path = tmp_path / "db"
     remember(path, "one")
