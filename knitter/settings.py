@@ -32,11 +32,11 @@ class Settings(BaseModel):
 
     cloud: Literal["lab", "aws"] = "lab"
     """Where snapshots and AMIs go: the embedded cloud on this desk, or AWS."""
-    region: str = "us-east-1"
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
     """AWS region; the lab pretends to be it."""
     profile: str = ""
     """Profile of ~/.aws/config.  Empty: boto3's usual order."""
-    endpoint: str = ""
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s/]+/?)?$")] = ""
     """Another endpoint for every AWS service.  Empty: AWS's own, or the lab's."""
     via: Literal["direct"] = "direct"
     """How the disk becomes a snapshot: `direct` through the EBS direct APIs."""

@@ -38,9 +38,11 @@ def test_mirrors_are_one_per_line(tmp_path: Path) -> None:
         ("cloud = azure", "cloud = 'azure'", "README.md"),
         ("refresh = often", "'often' is not a duration", "README.md"),
         ("uploads = 500", "uploads = '500'", "README.md"),
+        ("region = EU West", "region = 'EU West'", "README.md"),
+        ("endpoint = localhost:5000", "endpoint = 'localhost:5000'", "README.md"),
         ("mirrors = nonsense", "'nonsense' is not of the form", "README.md"),
     ],
-    ids=["unknown", "choice", "duration", "range", "table"],
+    ids=["unknown", "choice", "duration", "range", "region", "endpoint", "table"],
 )
 def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, says: str, hint: str) -> None:
     path = written(tmp_path, text)

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from doit.exceptions import BaseFail, InvalidDodoFile, TaskFailed
 
 from knitter.errors import KnitterError
+from knitter.files import is_full
 from knitter.report.look import PLAIN, Look, clean, look_of, writable
 from knitter.report.text import indented
 
@@ -45,7 +46,10 @@ class Refusal(TaskFailed):  # type: ignore[misc]
 
 
 def refusing(action: Callable[P, T]) -> Callable[P, T | Refusal]:
-    """*action*, for doit: a KnitterError becomes the failure it returns.  Other exceptions stay: those are bugs."""
+    """*action*, for doit: a KnitterError becomes the failure it returns, and so does a full disk.
+
+    Other exceptions stay: those are bugs.
+    """
 
     @wraps(action)  # doit looks at the signature to pass parameters
     def act(*args: P.args, **kwargs: P.kwargs) -> T | Refusal:
@@ -53,6 +57,10 @@ def refusing(action: Callable[P, T]) -> Callable[P, T | Refusal]:
             return action(*args, **kwargs)
         except KnitterError as error:
             return Refusal(error)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            return Refusal(KnitterError("no space left", details=str(error), hint="make room, and run it again"))
 
     return act
 

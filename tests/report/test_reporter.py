@@ -261,6 +261,20 @@ def test_loading_lets_other_exceptions_pass() -> None:
         raise ZeroDivisionError
 
 
+def test_a_full_disk_is_no_bug(house: House) -> None:
+    """Wherever an action writes: here it prints into a log that has no room."""
+
+    def act(name: str) -> dict[str, Any]:
+        Path("/dev/full").write_text(name)
+        return {}
+
+    house.acts["disk:debian-12"] = act
+    code, text = house.doit("build:debian-12")
+    assert code
+    assert "disk:debian-12: no space left\n" in text
+    assert "bug" not in text
+
+
 def test_refusing_keeps_the_signature_doit_reads() -> None:
     @refusing
     def act(keep: bool) -> dict[str, bool]:
