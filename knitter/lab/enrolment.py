@@ -7,10 +7,11 @@ they say of states, disks and addresses is written here; `corrections` checks th
 import secrets
 import socket
 import time
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
+
+from moto.ec2.utils import filter_iam_instance_profiles
 
 from knitter.lab.machines import SSH_PORT
 from knitter.lab.records import Image, Volume
@@ -74,7 +75,7 @@ def free_address() -> str:
 
 
 def settle(instance: Any, address: str, tags: dict[str, str]) -> None:
-    """Give its first network interface *address*, public too if it has a public one; interfaces made with it go, too."""
+    """Its first network interface has *address*, also as its public one if it has any; all of them end with it."""
     for interface in instance.nics.values():
         interface.delete_on_termination = True
         interface.add_tags(tags)
@@ -123,7 +124,53 @@ def groups_of(instance: Any) -> set[str]:
     return ours | {group.id for interface in instance.nics.values() for group in interface.group_set}
 
 
-def launched(instance: Any) -> datetime:
-    """When."""
-    moment: datetime = instance.launch_time
-    return moment
+def check_profile(account: str, profile: Mapping[str, str]) -> None:
+    """The instance profile exists, if one is named.  Raises moto's error."""
+    if profile:
+        filter_iam_instance_profiles(account, "aws", profile.get("Arn"), profile.get("Name"))
+
+
+def enrol(backend: Any, get: Callable[..., Any], image: str, count: int) -> Any:
+    """Enter *count* instances without disks; *get* tells the call's parameters.  Gives moto's reservation."""
+    forget_old(backend, time.time())
+    reservation = backend.run_instances(
+        image,
+        count,
+        get("UserData"),
+        get("SecurityGroups", []),
+        instance_type=get("InstanceType", "m1.small"),
+        is_instance_type_default=False,
+        placement=get("Placement", {}).get("AvailabilityZone"),
+        region_name=backend.region_name,
+        subnet_id=get("SubnetId"),
+        key_name=get("KeyName"),
+        security_group_ids=list(get("SecurityGroupIds", [])),
+        nics=get("NetworkInterfaces", []),
+        private_ip=None,
+        associate_public_ip=None,
+        tags={"instance": _tags(get, "instance")},
+        ebs_optimized=get("EbsOptimized", False),
+        disable_api_stop=get("DisableApiStop", False),
+        disable_api_termination=get("DisableApiTermination", False),
+        instance_market_options="spot" if get("InstanceMarketOptions") else {},
+        instance_initiated_shutdown_behavior=get("InstanceInitiatedShutdownBehavior"),
+        launch_template={},
+        hibernation_options={},
+        monitoring_state="enabled" if get("Monitoring", {}).get("Enabled") else "disabled",
+        metadata_options=get("MetadataOptions", {}),
+        client_token=get("ClientToken", ""),
+        block_device_mappings=[],
+    )
+    profile = get("IamInstanceProfile", {})
+    for instance in reservation.instances if profile else ():
+        backend.associate_iam_instance_profile(
+            instance_id=instance.id,
+            iam_instance_profile_name=profile.get("Name"),
+            iam_instance_profile_arn=profile.get("Arn"),
+        )
+    return reservation
+
+
+def _tags(get: Callable[..., Any], kind: str) -> dict[str, str]:
+    specifications = [one for one in get("TagSpecifications", []) if one.get("ResourceType") == kind]
+    return {tag["Key"]: tag.get("Value", "") for one in specifications for tag in one.get("Tags", [])}

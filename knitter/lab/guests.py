@@ -46,9 +46,7 @@ class Guests:
 class Guest:
     """One guest."""
 
-    def __init__(
-        self, spec: Spec, chosen: accelerator.Accelerator, directory: Path, ended: Callable[[], None]
-    ) -> None:
+    def __init__(self, spec: Spec, chosen: accelerator.Accelerator, directory: Path, ended: Callable[[], None]) -> None:
         self._spec = spec
         self._hardware = plan_hardware(spec, chosen)
         self._directory = directory

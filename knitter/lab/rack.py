@@ -50,6 +50,8 @@ class Rack:
         self.ledger = ledger
         self.machines = machines
         self._seats: dict[str, Seat] = {}
+        self.launches: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        """Account, region, ClientToken -> what RunInstances was asked, and moto's reservation."""
 
     def find(self, instance: str) -> Seat | None:
         """The seat of *instance*, also after its end."""
@@ -121,7 +123,7 @@ class Rack:
     def leave(self, seat: Seat, end: End, reason: tuple[str, str] = enrolment.USER) -> None:
         """Bring *seat* to its *end*; a stop on its way becomes a termination, never the other way round."""
         with self.ledger.guard:
-            if seat.end == "terminated" or seat.end == end:
+            if seat.end in ("terminated", end):
                 return
             seat.end = end
             enrolment.move(seat.instance, LEAVING[end], reason)

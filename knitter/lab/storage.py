@@ -1,8 +1,8 @@
 """Volumes' data: a file per volume.
 
-    vol-0123.raw      a volume that began empty: sparse
-    vol-0123.qcow2    a volume of a snapshot: what differs from it
-    vol-0123.base     the snapshot's disk, by a second name: the snapshot may go, the volume stays
+vol-0123.raw      a volume that began empty: sparse
+vol-0123.qcow2    a volume of a snapshot: what differs from it
+vol-0123.base     the snapshot's disk, by a second name: the snapshot may go, the volume stays
 """
 
 import os

@@ -32,7 +32,7 @@ def lab_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lab(lab_directory: Path) -> Iterator[Lab]:
     try:
-        yield service.ensure(lab_directory)
+        yield service.ensure(lab_directory, module="tests.lab.fakes")
     finally:
         service.stop(lab_directory)
 
