@@ -92,6 +92,20 @@ def make_snapshot(ec2: Any, ebs: Any, blocks: dict[int, bytes], *, size: int = 1
     return name
 
 
+def volume_state(ec2: Any, name: str) -> str:
+    """Of a volume; "" once it is gone."""
+    found = ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [name]}])["Volumes"]
+    return str(found[0]["State"]) if found else ""
+
+
+def make_volume(ec2: Any, **changes: Any) -> str:
+    """An available volume."""
+    asked = {"Size": 1, "AvailabilityZone": f"{REGION}a"} | changes
+    name: str = ec2.create_volume(**asked)["VolumeId"]
+    wait_for(lambda: volume_state(ec2, name) == "available")
+    return name
+
+
 @pytest.fixture(scope="session")
 def snapshot(ec2: Any, ebs: Any) -> str:
     """A completed snapshot of 2 GiB that no test changes."""

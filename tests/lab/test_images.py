@@ -220,15 +220,6 @@ def test_public_sharing_is_blocked_until_it_is_allowed(ec2: Any, register: Calla
     assert shown(ec2, name)["Public"] is True
 
 
-def test_an_instance_sees_the_image_s_fields(ec2: Any, register: Callable[..., str]) -> None:
-    """Moto's RunInstances reads our image, and leaves no volume behind."""
-    name = register()
-    launched = ec2.run_instances(ImageId=name, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]
-    assert [launched[field] for field in ("Architecture", "RootDeviceName")] == ["x86_64", "/dev/xvda"]
-    ec2.terminate_instances(InstanceIds=[launched["InstanceId"]])
-    assert ec2.describe_volumes()["Volumes"] == []
-
-
 def test_an_image_goes_to_another_region(lab: Lab, ec2: Any, ebs: Any, register: Callable[..., str]) -> None:
     """CopyImage: called in the destination; all fields and blocks; tags if asked; launch permissions never."""
     tags = [{"ResourceType": "image", "Tags": [{"Key": "a", "Value": "b"}]}]
