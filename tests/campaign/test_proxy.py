@@ -7,7 +7,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from knitter.lab.service import Lab
 from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
@@ -77,7 +78,7 @@ def test_reset_before_or_after(proxy: Proxy, ec2: Any, kind: Any, made: int) -> 
     proxy.begin(Plan("1", {kind: 1.0}))
     tag = f"{kind}-{time.monotonic()}"
     tags = [{"ResourceType": "volume", "Tags": [{"Key": "test", "Value": tag}]}]
-    with pytest.raises((ConnectionError, HTTPClientError)):
+    with pytest.raises((NoConnectionError, HTTPClientError)):
         create(through(proxy, "ec2"), TagSpecifications=tags)
     found = ec2.describe_volumes(Filters=[{"Name": "tag:test", "Values": [tag]}])["Volumes"]
     assert len(found) == made == proxy.lost["ec2:CreateVolume"] == proxy.carried_out["ec2:CreateVolume"]
