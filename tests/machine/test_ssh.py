@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,9 @@ def test_what_comes_before_a_command() -> None:
 
 
 def test_who_is_not_root_becomes_root() -> None:
-    assert Ssh(Endpoint("192.0.2.7", 22, "admin", ""), None)._sudo == ("sudo", "-n", "--")  # type: ignore[arg-type]
-    assert Ssh(Endpoint("192.0.2.7", 22, "root", ""), None)._sudo == ()  # type: ignore[arg-type]
+    nobody: Any = None
+    assert Ssh(Endpoint("192.0.2.7", 22, "admin", ""), nobody, nobody)._sudo == ("sudo", "-n", "--")
+    assert Ssh(Endpoint("192.0.2.7", 22, "root", ""), nobody, nobody)._sudo == ()
 
 
 @pytest.mark.lab
