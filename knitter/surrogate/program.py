@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 import zlib
-from io import BufferedReader
+from typing import BinaryIO
 from pathlib import Path
 
 BLOCK = 512 * 1024
@@ -196,7 +196,7 @@ class Writer:
         finally:
             os._exit(code)
 
-    def run(self, stream: BufferedReader) -> None:
+    def run(self, stream: BinaryIO) -> None:
         """Everything that *stream* brings is on the device then."""
         self.say("ready")
         crew = [threading.Thread(target=self.work, daemon=True) for _ in range(WORKERS)]
@@ -210,7 +210,7 @@ class Writer:
         self.device.flush()
         self.say("done")
 
-    def feed(self, stream: BufferedReader) -> None:
+    def feed(self, stream: BinaryIO) -> None:
         """Take frames up to the last.  An end without it is a broken connection."""
         while True:
             buffer = self.free.get()
@@ -252,9 +252,9 @@ class Writer:
         self.say(f"ok {index}")
 
 
-def take(stream: BufferedReader, view: memoryview) -> memoryview:
+def take(stream: BinaryIO, view: memoryview) -> memoryview:
     """Fill *view* from *stream*."""
-    if stream.readinto(view) != len(view):
+    if stream.readinto(view) != len(view):  # type: ignore[attr-defined]
         raise EOFError("the connection ended early")
     return view
 
