@@ -4,6 +4,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from knitter import interrupt
@@ -14,6 +15,9 @@ POLL: Final = 0.5
 """Seconds between looks at deadlines and interruptions."""
 PATIENCE: Final = 60.0
 """Seconds for one step of the handshake, and for a silent network; a guest without KVM is slow."""
+
+_LAST_WORDS: Final = 0.5
+"""Seconds that a proxy command has to end after the connection did."""
 
 
 class Wire:
@@ -49,12 +53,14 @@ class Wire:
 
     def last_words(self) -> str:
         """Hang up; what the program said on stderr, and how it ended."""
-        code = self._proxy.code if self._proxy else None
-        self.close()
         if not self._proxy:
+            self.close()
             return ""
+        ended = ""
+        with suppress(TimeoutError):  # if it did not hang up, there is no exit code to tell
+            ended = f" ended with exit code {self._proxy.wait(_LAST_WORDS)}"
+        self.close()
         self._proxy.wait()  # its stderr is read to the end then
-        ended = "" if code is None else f" ended with exit code {code}"
         return f"$ {self._command}{ended}\n{self._proxy.tail}".rstrip()
 
 

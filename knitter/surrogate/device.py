@@ -49,13 +49,15 @@ def plan_find(
     return script(_FIND, volume.replace("-", ""), letters, patience, sysfs, dev)
 
 
-def find_device(machine: Machine, volume: str, requested: str, *, log: Path | None = None) -> str:
+def find_device(
+    machine: Machine, volume: str, requested: str, *, patience: int = PATIENCE, log: Path | None = None
+) -> str:
     """The path of *volume*'s device on *machine*, as soon as it is there.  Raises KnitterError if it does not come."""
     try:
-        return machine.run(plan_find(volume, requested), log=log).text
+        return machine.run(plan_find(volume, requested, patience=patience), log=log).text
     except CommandError as error:
         raise KnitterError(
-            f"{volume} does not show up on {machine.name} within {PATIENCE} s",
+            f"{volume} does not show up on {machine.name} within {patience} s",
             details=error.details,
             hint="look at the volume's attachment; an image without NVMe or Xen drivers sees no volume",
         ) from error

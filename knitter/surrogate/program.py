@@ -28,8 +28,8 @@ import sys
 import threading
 import time
 import zlib
-from typing import BinaryIO
 from pathlib import Path
+from typing import BinaryIO
 
 BLOCK = 512 * 1024
 FRAME = struct.Struct(">QBI32s")
