@@ -7,10 +7,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from knitter.lab import service
+from knitter.lab.guests import Guests
+from knitter.lab.machines import Machines
+from knitter.lab.tally import FILE, Tally
 
 # Before moto is imported: it reads these once.  Without the first, 1,301 invented images (facts: aws.md section 2).
 _MOTO = {
@@ -22,8 +26,8 @@ _MOTO = {
 }
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
+def main(machines: Callable[[Path], Machines] = Guests) -> None:
+    """Serve until SIGTERM; *machines* makes, from the lab's directory, what runs the instances."""
     parser = argparse.ArgumentParser(prog="python -m knitter.lab", description="The embedded cloud.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--port", type=int, default=0, help="0: the one it had last time, else any")
@@ -35,11 +39,12 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"a lab is already serving {directory}")
-        _serve(directory, arguments.port)
+        serve(directory, arguments.port, machines(directory))
     os._exit(0)  # all is on disk; to take moto's modules apart would take two seconds more
 
 
-def _serve(directory: Path, port: int) -> None:
+def serve(directory: Path, port: int, machines: Machines) -> None:
+    """Serve *directory*, which nobody else does, until SIGTERM.  *port* 0: the one it had last time, else any."""
     os.environ.update(_MOTO)
     # ruff: noqa: PLC0415 (moto reads its environment when it is imported)
     from moto.iam.models import get_account_id_from
@@ -47,12 +52,15 @@ def _serve(directory: Path, port: int) -> None:
     from knitter.lab.corrections import correct
     from knitter.lab.direct import Direct
     from knitter.lab.ledger import Ledger
+    from knitter.lab.rack import Rack
     from knitter.lab.server import Server
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     ledger = Ledger(directory)
-    correct(ledger)
-    server = Server(port or service.last_port(directory), Direct(ledger), get_account_id_from)
+    rack = Rack(ledger, machines)
+    correct(ledger, rack)
+    tally = Tally(os.environ.get(FILE, ""))
+    server = Server(port or service.last_port(directory), Direct(ledger), get_account_id_from, tally)
 
     def stop(_: int, __: FrameType | None) -> None:
         threading.Thread(target=server.shutdown).start()
@@ -63,6 +71,7 @@ def _serve(directory: Path, port: int) -> None:
     try:
         server.serve_forever()
     finally:
+        rack.close()
         service.retract(directory)
         with ledger.guard:
             ledger.close()

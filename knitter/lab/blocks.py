@@ -17,7 +17,10 @@ SIZE: Final = 512 * 1024
 """Bytes of a block: what StartSnapshot answers as BlockSize."""
 DIGEST: Final = hashlib.sha256().digest_size
 _NONE: Final = bytes(DIGEST)
+_ZEROES: Final = bytes(SIZE)
 _PIECE: Final = 1024 * 1024
+_STRETCH: Final = 64 * 1024 * 1024
+"""Bytes copied between two words of progress."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -86,6 +89,23 @@ class Blocks:
         """*target* becomes a complete snapshot with the same blocks."""
         _copy(self.raw(source), self.raw(target))
         _copy(self._sums(source), self._sums(target))
+
+    def expect(self, snapshot: str) -> None:
+        """A pending snapshot whose disk is about to be written as a whole; see `record_all`."""
+        self._puts(snapshot).touch()
+
+    def record_all(self, snapshot: str) -> Iterator[float]:
+        """Record each block of the disk that is not all zero.  Gives shares of 1 done."""
+        with self.raw(snapshot).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            last = -1
+            for begin, end in _data(file.fileno(), 0, size):
+                for index in range(max(begin // SIZE, last + 1), -(-end // SIZE)):
+                    data = os.pread(file.fileno(), SIZE, index * SIZE)
+                    if data != _ZEROES:
+                        self.record(snapshot, index, hashlib.sha256(data).digest())
+                    last = index
+                yield end / size
 
     def digests(self, snapshot: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Index and digest of each block of a complete snapshot, ascending, from *start* on."""
@@ -158,14 +178,20 @@ def _present(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy the data and keep the holes."""
-    if not source.exists():
-        return
+    if source.exists():
+        for _ in copy_sparse(source, target):
+            pass
+
+
+def copy_sparse(source: Path, target: Path) -> Iterator[float]:
+    """Copy the data and keep the holes.  Gives shares of 1 done."""
     with source.open("rb") as reader, target.open("wb") as writer:
         size = os.fstat(reader.fileno()).st_size
         writer.truncate(size)
         for start, end in _data(reader.fileno(), 0, size):
-            _copy_range(reader.fileno(), writer.fileno(), start, end)
+            for offset in range(start, end, _STRETCH):
+                _copy_range(reader.fileno(), writer.fileno(), offset, min(end, offset + _STRETCH))
+                yield offset / size
 
 
 def _data(descriptor: int, start: int, size: int) -> Iterator[tuple[int, int]]:

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from knitter.lab.errors import ApiError
 from knitter.lab.ledger import Ledger
-from knitter.lab.records import Image, Snapshot
+from knitter.lab.rack import Rack
+from knitter.lab.records import Image, Snapshot, Volume
 
 Answer = dict[str, Any]
-Record = TypeVar("Record", Image, Snapshot)
+Record = TypeVar("Record", Image, Snapshot, Volume)
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,12 @@ class Call:
     parameter: Callable[[str], Any]
     """The value of a name in AWS's API model, typed as there; None if it was not given."""
 
-    volumes: Mapping[str, Any]
-    """Of the account in the region: moto's."""
+    rack: Rack
+    """Machines."""
+    backend: Any
+    """moto's EC2 of the account in the region."""
+    parameters: Mapping[str, Any]
+    """All, as AWS's API model names them."""
 
     @property
     def images(self) -> dict[str, Image]:
@@ -36,6 +41,11 @@ class Call:
     def snapshots(self) -> dict[str, Snapshot]:
         """Of the account in the region."""
         return self.ledger.snapshots[self.account, self.region]
+
+    @property
+    def volumes(self) -> dict[str, Volume]:
+        """Of the account in the region."""
+        return self.ledger.volumes[self.account, self.region]
 
     def get(self, name: str, default: Any = None) -> Any:
         """A parameter."""
@@ -50,8 +60,21 @@ class Call:
         return value
 
     def elsewhere(self, region: str) -> "Call":
-        """The same call as another region would see it; only its records, not its volumes."""
-        return replace(self, region=region, volumes={})
+        """The same call as another region would see it; only its records."""
+        return replace(self, region=region)
+
+    def request(self) -> Answer:
+        """What is asked, to compare with when the same ClientToken comes again."""
+        return {name: value for name, value in self.parameters.items() if name not in ("ClientToken", "DryRun")}
+
+    def instance(self, name: str) -> Any:
+        """Moto's instance *name*.  Raises ApiError."""
+        if not re.fullmatch(r"i-[0-9a-f]{8}([0-9a-f]{9})?", name):
+            raise ApiError("InvalidInstanceID.Malformed", f'Invalid id: "{name}"')
+        found = self.backend.get_instance_by_id(name)
+        if found is None:
+            raise ApiError("InvalidInstanceID.NotFound", f"The instance ID '{name}' does not exist")
+        return found
 
     def stop_if_dry(self) -> None:
         """Everything was in order, and no more was asked for.  Raises ApiError."""

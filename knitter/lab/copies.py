@@ -10,31 +10,6 @@ from knitter.lab import register
 from knitter.lab.calls import Answer, Call, tag_set
 from knitter.lab.errors import ApiError
 from knitter.lab.records import Image, Snapshot, new_id, now
-from knitter.lab.snapshots import described
-
-
-def create_snapshot(call: Call) -> Answer:
-    """Snapshot a volume.  Its content is that of the snapshot it was made from: nothing writes to volumes here."""
-    name = call.need("VolumeId")
-    volume = call.volumes.get(name)
-    if volume is None:
-        raise ApiError("InvalidVolume.NotFound", f"The volume '{name}' does not exist.")
-    tags = call.tags("snapshot")
-    call.stop_if_dry()
-    snapshot = Snapshot(
-        id=new_id("snap"),
-        account=call.account,
-        region=call.region,
-        volume_id=name,
-        volume_size=volume.size,
-        description=call.get("Description", ""),
-        started=now(),
-        tags=tags,
-        encrypted=bool(volume.encrypted),
-        kms_key_id=volume.kms_key_id,
-    )
-    call.ledger.add(snapshot, source=call.snapshots.get(volume.snapshot_id or ""))
-    return described(snapshot)
 
 
 def copy_snapshot(call: Call) -> Answer:

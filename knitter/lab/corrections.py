@@ -11,14 +11,18 @@ import moto
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.ec2.models.instances import Instance
 from moto.ec2.responses import EC2Response
 
-from knitter.lab import attributes, copies, images, snapshots
+from knitter.lab import attachments, attributes, captures, copies, images, instances, launch, snapshots, volumes
 from knitter.lab.calls import Answer, Call
 from knitter.lab.errors import ApiError
 from knitter.lab.ledger import Ledger
+from knitter.lab.rack import Rack
 
-Action = Callable[[Call], Answer]
+Action = Callable[[Call], Answer | None]
+"""None: moto's own answer stands."""
 
 REPLACED: Final[tuple[Action, ...]] = (
     images.register_image,
@@ -31,9 +35,23 @@ REPLACED: Final[tuple[Action, ...]] = (
     attributes.reset_image_attribute,
     snapshots.describe_snapshots,
     snapshots.delete_snapshot,
-    copies.create_snapshot,
+    captures.create_snapshot,
     copies.copy_snapshot,
     copies.copy_image,
+    volumes.create_volume,
+    volumes.describe_volumes,
+    volumes.delete_volume,
+    attachments.attach_volume,
+    attachments.detach_volume,
+    attachments.modify_instance_attribute,
+    launch.run_instances,
+    instances.describe_instances,
+    instances.terminate_instances,
+    instances.stop_instances,
+    instances.start_instances,
+    instances.reboot_instances,
+    instances.get_console_output,
+    instances.delete_security_group,
 )
 """Actions that moto has, and has wrong."""
 ADDED: Final[tuple[Action, ...]] = (
@@ -46,26 +64,40 @@ ADDED: Final[tuple[Action, ...]] = (
     images.disable_image_block_public_access,
 )
 """Actions that moto has not."""
-REFUSED: Final = ("create_image", "create_snapshots")
-"""Actions of moto that leave snapshots and volumes behind which nobody asked for; knitter does not use them."""
+REFUSED: Final = ("create_image", "create_snapshots", "modify_volume", "request_spot_instances", "create_fleet")
+"""Actions of moto that make snapshots, volumes, instances of its own, or change them; knitter does not use them."""
 RELIED_ON: Final = {
-    EC2Backend: ("__init__", "create_tags", "delete_tags", "delete_tag_keys", "do_resources_exist"),
+    EC2Backend: (
+        *("__init__", "create_tags", "delete_tags", "delete_tag_keys", "do_resources_exist", "run_instances"),
+        *("all_instances", "get_instance_by_id", "get_subnet", "get_security_group_from_id"),
+        *("describe_availability_zones", "associate_iam_instance_profile"),
+    ),
     EC2Response: (*(action.__name__ for action in REPLACED), *REFUSED, "_get_param", "call_action", "serialized"),
+    Instance: ("instance_state", "terminate", "public_dns_name", "placement", "block_device_mappings"),
+    NetworkInterface: ("group_set", "add_tags"),
 }
-ATTRIBUTES: Final = ("snapshots", "amis", "tags", "volumes", "account_id", "region_name")
+ATTRIBUTES: Final = (
+    *("snapshots", "amis", "tags", "volumes", "account_id", "region_name"),
+    *("reservations", "instance_types", "key_pairs"),
+)
 """Of each backend."""
 
 
-def correct(ledger: Ledger) -> None:
-    """Make moto answer from *ledger*.  Raises RuntimeError, with what is missing, if moto is not the one known here."""
+def correct(ledger: Ledger, rack: Rack) -> None:
+    """Make moto answer from *ledger* and *rack*.
+
+    Raises RuntimeError, with what is missing, if moto is not the one known here.
+    """
     _check()
     _share(ledger)
     for action in (*REPLACED, *ADDED):
-        setattr(EC2Response, action.__name__, _response(ledger, action))
+        setattr(EC2Response, action.__name__, _response(rack, action))
     for name in REFUSED:
         setattr(EC2Response, name, _refuse)
     for name in ("create_tags", "delete_tags", "delete_tag_keys"):
         setattr(EC2Backend, name, _journaled(ledger, getattr(EC2Backend, name)))
+    # No name server knows AWS's names for addresses of this desk.
+    setattr(Instance, "public_dns_name", property(lambda instance: instance.public_ip))  # noqa: B010 (as below)
     setattr(EC2Response, "call_action", _answering(EC2Response.call_action))  # noqa: B010 (mypy refuses `=`)
 
 
@@ -91,20 +123,27 @@ def _share(ledger: Ledger) -> None:
         where = account_id, region_name
         self.snapshots = ledger.snapshots[where]
         self.amis = ledger.images[where]
+        self.volumes = ledger.volumes[where]
         ledger.tags[where].update(self.tags)
         self.tags = ledger.tags[where]
 
     setattr(EC2Backend, "__init__", constructed)  # noqa: B010 (mypy refuses `=`)
 
 
-def _response(ledger: Ledger, action: Action) -> Callable[[Any], ActionResult]:
+def _response(rack: Rack, action: Action) -> Callable[[Any], Any]:
     """*action* as a method of EC2Response."""
+    original = getattr(EC2Response, action.__name__, None)
 
-    def method(self: Any) -> ActionResult:
-        call = Call(ledger, self.current_account, self.region, self._get_param, self.ec2_backend.volumes)
+    def method(self: Any) -> Any:
+        call = Call(
+            rack.ledger, self.current_account, self.region, self._get_param, rack, self.ec2_backend, self.params
+        )
         try:
-            with ledger.guard:
+            with rack.ledger.guard:
                 answer = action(call)
+                if answer is None:
+                    assert original is not None
+                    return original(self)
         except ApiError as error:
             raise EC2ClientError(error.code, error.message) from None
         return ActionResult(answer) if answer else EmptyResult()
@@ -124,7 +163,7 @@ def _journaled(ledger: Ledger, original: Callable[..., bool]) -> Callable[..., b
             done = original(self, resource_ids, tags)
             where = self.account_id, self.region_name
             for name in resource_ids:
-                if record := ledger.snapshots[where].get(name) or ledger.images[where].get(name):
+                if record := ledger.find(where, name):
                     ledger.keep(record)
         return done
 

@@ -105,7 +105,8 @@ class Direct:
     def _check_quota(self, request: Request) -> None:
         """100 pending snapshots of one account (service quota L-94D7AB7D)."""
         ours = self._ledger.snapshots[request.account, request.region].values()
-        if sum(self._ledger.refresh(one).state == "pending" for one in ours) >= PENDING_LIMIT:
+        direct = (one for one in ours if not one.of_volume)
+        if sum(self._ledger.refresh(one).state == "pending" for one in direct) >= PENDING_LIMIT:
             message = f"You have reached the limit of {PENDING_LIMIT} pending snapshots"
             raise ApiError("ConcurrentLimitExceededException", message)
 
@@ -211,8 +212,10 @@ class Direct:
 
     def _pending(self, request: Request, name: str) -> Snapshot:
         snapshot = self._find(request, name)
-        if snapshot.state != "pending" or snapshot.completed is not None:
-            raise invalid(f"{name} takes no more blocks: it is complete, or has failed", "INVALID_SNAPSHOT_ID")
+        if snapshot.state != "pending" or snapshot.completed is not None or snapshot.of_volume:
+            raise invalid(
+                f"{name} takes no blocks: it is complete, has failed, or is of a volume", "INVALID_SNAPSHOT_ID"
+            )
         return snapshot
 
     def _completed(self, request: Request, name: str) -> Snapshot:

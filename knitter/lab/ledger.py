@@ -1,15 +1,16 @@
-"""What exists in the lab: snapshots and images, by account and region, kept in memory and in the journal."""
+"""What exists in the lab: snapshots, images, volumes, by account and region, kept in memory and in the journal."""
 
 import json
 import time
 from collections import defaultdict
 from pathlib import Path
 from threading import RLock
-from typing import Final
+from typing import Any, Final
 
 from knitter.lab.blocks import SIZE, Blocks
 from knitter.lab.journal import Journal
-from knitter.lab.records import Image, Snapshot
+from knitter.lab.records import Image, Snapshot, Volume
+from knitter.lab.storage import Storage
 
 GIB: Final = 1024**3
 COMPLETION: Final = 0.3
@@ -17,6 +18,8 @@ COMPLETION: Final = 0.3
 
 Where = tuple[str, str]
 """Account and region."""
+Record = Snapshot | Image | Volume
+_KINDS: Final = (Snapshot, Image, Volume)
 
 
 class Ledger:
@@ -25,40 +28,46 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self.guard = RLock()
         self.blocks = Blocks(directory / "blocks")
+        self.storage = Storage(directory / "volumes")
         self.journal = Journal(directory / "journal.sqlite")
         self.snapshots: defaultdict[Where, dict[str, Snapshot]] = defaultdict(dict)
         self.images: defaultdict[Where, dict[str, Image]] = defaultdict(dict)
+        self.volumes: defaultdict[Where, dict[str, Volume]] = defaultdict(dict)
         self.tags: defaultdict[Where, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         """By resource id; a record's are the very dictionary it holds."""
         self.deregistered: set[str] = set()
         self.public_sharing: defaultdict[Where, bool] = defaultdict(bool)
         """Whether images may be shared with everyone; not, until it is allowed."""
-        for body in self.journal.load("Snapshot"):
-            self._hold(Snapshot.model_validate_json(body))
-        for body in self.journal.load("Image"):
-            self._hold(Image.model_validate_json(body))
+        for kind in _KINDS:
+            for body in self.journal.load(kind.__name__):
+                self._hold(kind.model_validate_json(body))
         for body in self.journal.load("PublicSharing"):
             account, region, allowed = json.loads(body)
             self.public_sharing[account, region] = allowed
         self._repair()
 
-    def keep(self, record: Snapshot | Image) -> None:
+    def keep(self, record: Record) -> None:
         """Write *record* to memory and journal."""
         self._hold(record)
         self.journal.save(type(record).__name__, record.id, record.model_dump_json())
 
-    def forget(self, record: Snapshot | Image) -> None:
-        """Remove *record*, and a snapshot's blocks."""
+    def forget(self, record: Record) -> None:
+        """Remove *record*, and its data."""
         where = record.account, record.region
-        if isinstance(record, Snapshot):
-            self.snapshots[where].pop(record.id, None)
-        else:
-            self.images[where].pop(record.id, None)
-            self.deregistered.add(record.id)
+        self._of_kind(record)[where].pop(record.id, None)
         self.tags[where].pop(record.id, None)
         self.journal.remove(type(record).__name__, record.id)
-        if isinstance(record, Snapshot):
-            self.blocks.delete(record.id)
+        match record:
+            case Snapshot():
+                self.blocks.delete(record.id)
+            case Volume():
+                self.storage.delete(record.id)
+            case Image():
+                self.deregistered.add(record.id)
+
+    def find(self, where: Where, name: str) -> Record | None:
+        """The record whose id is *name*."""
+        return self.snapshots[where].get(name) or self.images[where].get(name) or self.volumes[where].get(name)
 
     def allow_public_sharing(self, where: Where, *, allowed: bool) -> None:
         """Block public access for images, or do not."""
@@ -66,12 +75,11 @@ class Ledger:
         self.journal.save("PublicSharing", "/".join(where), json.dumps([*where, allowed]))
 
     def refresh(self, snapshot: Snapshot) -> Snapshot:
-        """*snapshot*, failed if nothing was put into it for longer than its Timeout."""
-        if snapshot.completed is None and not snapshot.failed:
+        """*snapshot*, failed if nothing was put into it for longer than its Timeout; not if the lab fills it."""
+        if snapshot.completed is None and not snapshot.failed and not snapshot.of_volume:
             idle = time.time() - self.blocks.touched(snapshot.id)
             if idle > snapshot.timeout * 60:
-                snapshot.failed = True
-                self.keep(snapshot)
+                self.fail(snapshot)
         return snapshot
 
     def finish(self, snapshot: Snapshot, *, delay: float = COMPLETION) -> None:
@@ -83,12 +91,26 @@ class Ledger:
         self.keep(snapshot)
 
     def _repair(self) -> None:
-        """Finish what a killed lab had begun."""
+        """Finish what a killed lab had begun.  Its instances are gone: so are the volumes that go with them."""
         snapshots = [snapshot for region in self.snapshots.values() for snapshot in region.values()]
         self.blocks.clean({snapshot.id for snapshot in snapshots})
         for snapshot in snapshots:
             if snapshot.completed is not None and self.blocks.is_pending(snapshot.id):
                 self.finish(snapshot, delay=0)
+            elif snapshot.completed is None and snapshot.of_volume:
+                self.fail(snapshot)
+        volumes = [volume for region in self.volumes.values() for volume in region.values()]
+        for volume in volumes:
+            if volume.phase != "there" or (volume.attachment and volume.attachment.delete):
+                self.forget(volume)
+            elif volume.attachment:
+                self.keep(volume.model_copy(update={"attachment": None}))
+        self.storage.clean({name for region in self.volumes.values() for name in region})
+
+    def fail(self, snapshot: Snapshot) -> None:
+        """It will never be completed."""
+        snapshot.failed = True
+        self.keep(snapshot)
 
     def add(self, snapshot: Snapshot, *, source: Snapshot | None) -> None:
         """A new snapshot with the blocks of *source*, or with none."""
@@ -103,10 +125,16 @@ class Ledger:
         """Nothing changes any more."""
         self.journal.close()
 
-    def _hold(self, record: Snapshot | Image) -> None:
+    def _hold(self, record: Record) -> None:
         where = record.account, record.region
-        if isinstance(record, Snapshot):
-            self.snapshots[where][record.id] = record
-        else:
-            self.images[where][record.id] = record
+        self._of_kind(record)[where][record.id] = record
         self.tags[where][record.id] = record.tags
+
+    def _of_kind(self, record: Record) -> defaultdict[Where, dict[str, Any]]:
+        match record:
+            case Snapshot():
+                return self.snapshots
+            case Image():
+                return self.images
+            case Volume():
+                return self.volumes

@@ -1,4 +1,4 @@
-"""The records of the lab: one snapshot, one image."""
+"""The records of the lab: one snapshot, one image, one volume."""
 
 import time
 from datetime import UTC, datetime
@@ -36,6 +36,10 @@ class Snapshot(BaseModel):
     """Bytes of its blocks, once complete."""
     create_volume_permission_groups: set[str] = set()
     create_volume_permission_userids: set[str] = set()
+    of_volume: bool = False
+    """CreateSnapshot's: the lab fills it, and nobody puts blocks into it."""
+    copied: int = 0
+    """Percent of the volume, while it is filled."""
 
     @property
     def state(self) -> Literal["pending", "completed", "error"]:
@@ -135,6 +139,59 @@ class Image(BaseModel):
     def get_filter_value(self, name: str, _: str | None = None) -> str | None:
         """Moto asks with `image-id` only; DescribeImages of the lab filters by itself."""
         return self.id if name == "image-id" else None
+
+
+class Attachment(BaseModel):
+    """Where a volume is plugged in."""
+
+    instance: str
+    device: str
+    """Such as /dev/sdf."""
+    state: Literal["attaching", "attached", "detaching"]
+    since: datetime
+    delete: bool
+    """With its instance."""
+
+
+class Volume(BaseModel):
+    """One EBS volume.  Its data are in `Storage`."""
+
+    id: str
+    account: str
+    region: str
+    zone: str
+    size: int
+    """GiB."""
+    type: str
+    iops: int | None = None
+    throughput: int | None = None
+    encrypted: bool = False
+    kms_key_id: str | None = None
+    snapshot_id: str = ""
+    created: datetime
+    token: str = ""
+    request: dict[str, Any] = {}
+    """What CreateVolume was asked, to compare with when its ClientToken comes again."""
+    tags: dict[str, str] = {}
+    phase: Literal["creating", "there", "deleting"] = "creating"
+    attachment: Attachment | None = None
+
+    @property
+    def state(self) -> str:
+        """AWS's state."""
+        if self.phase == "there":
+            return "in-use" if self.attachment else "available"
+        return self.phase
+
+    @property
+    def format(self) -> Literal["raw", "qcow2"]:
+        """Of its file: a volume of a snapshot lies over the snapshot's."""
+        return "qcow2" if self.snapshot_id else "raw"
+
+    @property
+    def serial(self) -> str:
+        """As NVMe tells it in the guest: the id without its dash."""
+        return self.id.replace("-", "")
 
 
 def new_id(prefix: str) -> str:

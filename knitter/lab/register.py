@@ -12,7 +12,7 @@ from knitter.lab.calls import Answer, Call
 from knitter.lab.errors import ApiError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
-_DEVICE: Final = re.compile(r"/dev/(sd[a-z]\d{0,2}|xvd[a-z]{1,2}\d{0,2})")
+DEVICE: Final = re.compile(r"/dev/(sd[a-z]\d{0,2}|xvd[a-z]{1,2}\d{0,2})")
 _CHOICES: Final = {
     "Architecture": ("i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"),
     "VirtualizationType": ("hvm", "paravirtual"),
@@ -112,7 +112,7 @@ def _mappings(call: Call) -> list[Answer]:
     for name in names:
         if names.count(name) > 1:
             raise _bad_mapping(f"The device '{name}' is used in more than one block-device mapping")
-        if not _DEVICE.fullmatch(name) and "NoDevice" not in asked[names.index(name)]:
+        if not DEVICE.fullmatch(name) and "NoDevice" not in asked[names.index(name)]:
             raise _bad_mapping(f"Invalid device name '{name}'")
     if root not in names:
         raise _bad_mapping(f"The root device '{root}' is not in the block device mapping")
@@ -138,7 +138,7 @@ def _mapping(call: Call, asked: Mapping[str, Any], *, is_root: bool) -> Answer:
         raise _bad_mapping(
             f"Volume of size {size}GB is smaller than snapshot '{ebs['SnapshotId']}', expect size >= {least}GB"
         )
-    _check_volume(ebs, is_root=is_root)
+    check_volume(ebs, is_root=is_root)
     defaults = {"DeleteOnTermination": True, "VolumeType": "gp2", "Encrypted": False}
     return {"DeviceName": asked["DeviceName"], "Ebs": defaults | ebs}
 
@@ -152,7 +152,7 @@ def _snapshot(call: Call, ebs: Mapping[str, Any]) -> Any:
     return snapshot
 
 
-def _check_volume(ebs: Mapping[str, Any], *, is_root: bool) -> None:
+def check_volume(ebs: Mapping[str, Any], *, is_root: bool) -> None:
     """The limits of each volume type."""
     kind, size = ebs.get("VolumeType", "gp2"), ebs["VolumeSize"]
     check_choice("volumeType", kind, tuple(_SIZES))

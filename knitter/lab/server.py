@@ -19,6 +19,7 @@ from knitter.lab import signature, wire
 from knitter.lab.direct import Direct
 from knitter.lab.errors import ApiError
 from knitter.lab.front import Front
+from knitter.lab.tally import Tally, name_block_action
 from knitter.lab.wire import Request, Response
 
 _LIMIT: Final = 8 * 1024 * 1024
@@ -28,12 +29,13 @@ _LIMIT: Final = 8 * 1024 * 1024
 class Server(ThreadedWSGIServer):
     """A thread per connection; block requests keep theirs open."""
 
-    def __init__(self, port: int, direct: Direct, account: Callable[[str], str]) -> None:
+    def __init__(self, port: int, direct: Direct, account: Callable[[str], str], tally: Tally) -> None:
         """Listen on *port*, or on any if it is taken.  *account* tells the account of an access key."""
         self.direct = direct
+        self.tally = tally
         self.account = account
         with _bound(port) as listener:
-            application = Front(DomainDispatcherApplication(create_backend_app))
+            application = Front(DomainDispatcherApplication(create_backend_app), tally)
             super().__init__("127.0.0.1", 0, application, Handler, fd=listener.fileno())
 
     @property
@@ -79,6 +81,7 @@ class Handler(MotoRequestHandler):
     def _answer_direct(self) -> None:
         method, target, _ = self.raw_requestline.decode("latin-1").split(" ", 2)
         headers = self._headers()
+        self.server.tally.count(name_block_action(method, target.partition("?")[0]), headers.get("user-agent", ""))
         self.close_connection = headers.get("connection", "").lower() == "close"
         try:
             body = self._body(headers)

@@ -46,8 +46,10 @@ class Lab:
     pid: int
 
 
-def ensure(directory: Path, *, port: int = 0) -> Lab:
+def ensure(directory: Path, *, port: int = 0, module: str = "knitter.lab") -> Lab:
     """The lab of *directory* (such as build/lab), started if none runs.  *port* 0: any.  Raises KnitterError.
+
+    module: what is started, `python -m module`; one with other machines than QEMU's calls `knitter.lab.__main__.main`.
 
     A lab of another version of knitter is replaced; it hands over what it made.
     """
@@ -57,7 +59,7 @@ def ensure(directory: Path, *, port: int = 0) -> Lab:
     elif found := find(directory):
         return found
     with _alone(directory):
-        return _answer(directory, lambda: _running(directory)) or _start(directory, port)
+        return _answer(directory, lambda: _running(directory)) or _start(directory, port, module)
 
 
 def find(directory: Path) -> Lab | None:
@@ -141,12 +143,12 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def _start(directory: Path, port: int) -> Lab:
+def _start(directory: Path, port: int, module: str) -> Lab:
     say("starting the lab")
     with (directory / _LOG).open("ab") as output:
         begin = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "knitter.lab", str(directory.resolve()), "--port", str(port)],
+            [sys.executable, "-m", module, str(directory.resolve()), "--port", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -40,7 +40,8 @@ def described(snapshot: Snapshot) -> Answer:
 
 def _progress(snapshot: Snapshot) -> str:
     """AWS tells no more of a direct snapshot before it is complete."""
-    return {"completed": "100%", "error": "0%"}.get(snapshot.state, "99%" if snapshot.completed else "0%")
+    pending = "99%" if snapshot.completed else f"{snapshot.copied}%"
+    return {"completed": "100%", "error": "0%"}.get(snapshot.state, pending)
 
 
 _FILTERS: Mapping[str, Callable[[Snapshot], Any]] = {

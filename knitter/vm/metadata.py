@@ -24,7 +24,7 @@ VERSIONS: Final = ("1.0", "2009-04-04", "2016-09-02", "2021-03-23", "latest")
 TTL_LONGEST: Final = 21600
 """Seconds a token may live: six hours."""
 
-Imds = Literal["v2.0", "v1.0"]
+Imds = Literal["v2.0", "v1.0", "disabled"]
 Tree = dict[str, "Tree | str"]
 
 
@@ -34,28 +34,36 @@ class Instance:
 
     user_data: bytes
     public_key: str
-    """One authorized_keys line."""
+    """One authorized_keys line; "" if no key pair was named."""
     imds: Imds = "v2.0"
-    """v2.0: only requests with a token are answered."""
+    """v2.0: only requests with a token are answered; disabled: none."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     root_device: str = "/dev/xvda"
     region: str = "us-east-1"
     id: str = "i-0123456789abcdef0"
     image: str = "ami-0123456789abcdef0"
+    account: str = ACCOUNT
+    instance_type: str = ""
+    """A small Nitro type if it is empty."""
+    availability_zone: str = ""
+    """The region's first if it is empty."""
+    life_cycle: Literal["on-demand", "spot"] = "on-demand"
+    tags: tuple[tuple[str, str], ...] | None = None
+    """Names and values; None if the instance is not told of its tags."""
 
     @property
     def type(self) -> str:
-        """A small Nitro type."""
-        return "t4g.micro" if self.architecture == "arm64" else "t3.micro"
+        """Instance type."""
+        return self.instance_type or ("t4g.micro" if self.architecture == "arm64" else "t3.micro")
 
     @property
     def zone(self) -> str:
         """Availability zone."""
-        return f"{self.region}a"
+        return self.availability_zone or f"{self.region}a"
 
 
 def plan_tree(instance: Instance) -> Tree:
-    """Everything below /latest/; a folder is a dictionary, and what is not there is a 404 (iam, tags, spot)."""
+    """Everything below /latest/; a folder is a dictionary, and what is not there is a 404 (iam, spot)."""
     identity = json.dumps(_identity(instance), indent=2)
     data = instance.user_data.decode("latin-1")
     return {
@@ -75,29 +83,30 @@ def _meta_data(instance: Instance) -> Tree:
         "hostname": name,
         "instance-action": "none",
         "instance-id": instance.id,
-        "instance-life-cycle": "on-demand",
+        "instance-life-cycle": instance.life_cycle,
         "instance-type": instance.type,
         "local-hostname": name,
         "local-ipv4": GUEST_ADDRESS,
         "mac": MAC,
-        "network": {"interfaces": {"macs": {MAC: _interface(name)}}},
+        "network": {"interfaces": {"macs": {MAC: _interface(instance, name)}}},
         "placement": {"availability-zone": instance.zone, "region": instance.region},
         "profile": "default-hvm",
-        "public-keys": {"0": {"openssh-key": instance.public_key}},
+        **({"public-keys": {"0": {"openssh-key": instance.public_key}}} if instance.public_key else {}),
         "reservation-id": "r-0123456789abcdef0",
         "security-groups": "default",
         "services": {"domain": "amazonaws.com", "partition": "aws"},
+        **({"tags": {"instance": dict(instance.tags)}} if instance.tags is not None else {}),
     }
 
 
-def _interface(name: str) -> Tree:
+def _interface(instance: Instance, name: str) -> Tree:
     return {
         "device-number": "0",
         "interface-id": "eni-0123456789abcdef0",
         "local-hostname": name,
         "local-ipv4s": GUEST_ADDRESS,
         "mac": MAC,
-        "owner-id": ACCOUNT,
+        "owner-id": instance.account,
         "security-group-ids": "sg-0123456789abcdef0",
         "security-groups": "default",
         "subnet-id": "subnet-0123456789abcdef0",
@@ -111,7 +120,7 @@ def _interface(name: str) -> Tree:
 def _identity(instance: Instance) -> dict[str, object]:
     """cloud-init's Ec2 source asks for this document and waits minutes for it."""
     return {
-        "accountId": ACCOUNT,
+        "accountId": instance.account,
         "architecture": instance.architecture,
         "availabilityZone": instance.zone,
         "billingProducts": None,
@@ -183,6 +192,8 @@ class Service:
         return answer
 
     def _route(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        if self._instance.imds == "disabled":
+            return Answer(HTTPStatus.FORBIDDEN)
         match method, path:
             case "PUT", "/latest/api/token":
                 return self._token(headers)

@@ -7,6 +7,8 @@ import json
 import re
 import socket
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import Any, Final
 
 from knitter.errors import KnitterError
@@ -25,6 +27,7 @@ class Monitor:
         self._lines = wire.makefile("rwb")
         self._process = process
         self._guard = threading.Lock()
+        self._events: deque[dict[str, Any]] = deque(maxlen=100)
         self._read()  # the greeting
         self.execute("qmp_capabilities")
 
@@ -37,10 +40,25 @@ class Monitor:
             except OSError:
                 raise self._ended() from None
             while "event" in (answer := self._read()):
-                pass
+                self._events.append(answer)
         if "error" in answer:
             raise KnitterError(f"QEMU refused {name}", details=answer["error"]["desc"])
         return answer["return"]
+
+    def execute_loosely(self, name: str, **arguments: Any) -> None:
+        """Do the command *name*, or nothing if QEMU refuses it or is gone."""
+        with suppress(KnitterError):
+            self.execute(name, **arguments)
+
+    def happened(self, event: str, **data: Any) -> bool:
+        """Whether an event with these data came; it is told of once.  Raises KnitterError if QEMU is gone."""
+        self.execute("query-status")  # events come before the answer
+        with self._guard:
+            for one in self._events:
+                if one["event"] == event and data.items() <= one.get("data", {}).items():
+                    self._events.remove(one)
+                    return True
+        return False
 
     def forwarded_port(self) -> int:
         """The port of the host that QEMU chose for hostfwd."""

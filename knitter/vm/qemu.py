@@ -1,9 +1,10 @@
 """QEMU guests with the machine EC2's Nitro shows: NVMe disks, serial console, instance metadata.
 
-A guest never writes the disk it boots: changes go to an overlay beside it, which is dropped.  It ends with the thread
-that leased it, however that ends.
+`power_on` takes disks as they are; `lease` never writes the disk it boots: changes go to an overlay beside it, which is
+dropped.  A guest ends with the thread that leased it, however that ends.
 """
 
+import json
 import shutil
 import socket
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from knitter.machine import tools
 from knitter.machine.local import Local, Running
 from knitter.vm import channel
 from knitter.vm.accelerator import QEMU, Accelerator
+from knitter.vm.drive import Drive
 from knitter.vm.firmware import Architecture, find_uefi
 from knitter.vm.metadata import ADDRESS, GUEST_ADDRESS, MAC, SUBNET, Instance, Service
 from knitter.vm.monitor import Monitor
@@ -26,7 +28,7 @@ Firmware = Literal["bios", "uefi"]
 SERIAL: Final = "vol0123456789abcdef0"
 """As EBS gives it: the volume's id without the dash, 20 characters, all that NVMe has room for."""
 SLOTS: Final = 4
-"""PCI Express slots: the root volume's, and empty ones for hot-plug."""
+"""PCI Express slots, if nobody asks for more: the root volume's, and empty ones for hot-plug."""
 _SYSTEM: Final = "ec2a1b2c-d3e4-4f50-8a9b-0c1d2e3f4a5b"
 """System UUID; EC2's begin with ec2, by which cloud-init knows it."""
 
@@ -41,14 +43,15 @@ class Hardware:
     memory: int = 1024**3
     """Bytes."""
     cpus: int = 2
+    slots: int = SLOTS
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """What the machine is plugged into: files, descriptors, commands."""
 
-    overlay: Path
-    """qcow2 over the disk."""
+    drives: tuple[Drive, ...]
+    """The first one boots."""
     console: Path
     """The serial port is written here."""
     monitor: int
@@ -59,6 +62,8 @@ class Wiring:
     """UEFI firmware; None for BIOS."""
     variables: Path | None = None
     """Its variables, this guest's own copy."""
+    forward: tuple[str, int] = ("127.0.0.1", 0)
+    """Address and port of the host that lead to the guest's port 22; 0: any port that is free."""
 
 
 class Guest:
@@ -70,7 +75,7 @@ class Guest:
         self.service = service
         self.console = console
         self.ssh_port = monitor.forwarded_port()
-        """On 127.0.0.1, forwarded to the guest's port 22."""
+        """Of the address that is forwarded to the guest's port 22."""
 
     @property
     def code(self) -> int | None:
@@ -81,6 +86,14 @@ class Guest:
     def complaint(self) -> str:
         """What QEMU itself had to say."""
         return self._process.tail
+
+    def wait(self) -> int:
+        """QEMU's exit code, once the guest is off."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Cut the power.  Safe to repeat and from any thread."""
+        self._process.stop()
 
 
 @contextmanager
@@ -97,14 +110,34 @@ def lease(
     """
     tools.require([QEMU[hardware.architecture], "qemu-img"])
     with ExitStack() as stack:
+        overlay = _overlay(disk, size, directory, log)
+        stack.callback(overlay.unlink)
+        drives = (Drive("root", overlay, "qcow2", SERIAL, slot=1),)
+        powered = power_on(hardware, instance, drives, directory=directory, console=console, log=log)
+        yield stack.enter_context(powered)
+
+
+@contextmanager
+def power_on(
+    hardware: Hardware,
+    instance: Instance,
+    drives: tuple[Drive, ...],
+    *,
+    forward: tuple[str, int] = ("127.0.0.1", 0),
+    directory: Path,
+    console: Path,
+    log: Path,
+) -> Iterator[Guest]:
+    """Power on a guest that boots the first of *drives* and writes to all of them; see `lease` and `Wiring`."""
+    tools.require([QEMU[hardware.architecture]])
+    with ExitStack() as stack:
         service = Service(instance)
         ours, theirs = socket.socketpair()
         stack.callback(ours.close)
         stack.callback(theirs.close)
-        overlay = _overlay(disk, size, directory, log)
-        stack.callback(overlay.unlink)
         code, variables = _firmware(hardware, directory, stack)
-        wiring = Wiring(overlay, console, theirs.fileno(), stack.enter_context(channel.lease(service)), code, variables)
+        metadata = stack.enter_context(channel.lease(service))
+        wiring = Wiring(drives, console, theirs.fileno(), metadata, code, variables, forward)
         console.parent.mkdir(parents=True, exist_ok=True)
         console.write_bytes(b"")
         argv = plan_arguments(hardware, instance, wiring)
@@ -141,8 +174,8 @@ def plan_arguments(hardware: Hardware, instance: Instance, wiring: Wiring) -> tu
         *_smbios(instance),
         *_flash(wiring),
         *_console(wiring),
-        *_slots(),
-        *_root(wiring),
+        *_slots(hardware.slots),
+        *_drives(wiring),
         *_network(wiring),
     )
 
@@ -172,24 +205,25 @@ def _console(wiring: Wiring) -> Iterator[str]:
     yield from ("-chardev", f"socket,id=monitor,fd={wiring.monitor}", "-mon", "chardev=monitor,mode=control")
 
 
-def _slots() -> Iterator[str]:
-    for number in range(1, SLOTS + 1):
+def _slots(count: int) -> Iterator[str]:
+    for number in range(1, count + 1):
         yield from ("-device", f"pcie-root-port,id=slot{number},bus=pcie.0,chassis={number}")
 
 
-def _root(wiring: Wiring) -> Iterator[str]:
-    # The overlay is dropped anyway: there is nothing to flush it for.
-    flush = "cache.direct=off,cache.no-flush=on"
-    yield from ("-blockdev", f"driver=file,node-name=overlay,{flush},filename={_quote(wiring.overlay)}")
-    yield from ("-blockdev", f"driver=qcow2,node-name=root,file=overlay,{flush},discard=unmap")
-    yield from ("-device", f"nvme,id=nvme-root,drive=root,serial={SERIAL},bus=slot1,bootindex=0")
+def _drives(wiring: Wiring) -> Iterator[str]:
+    for number, drive in enumerate(wiring.drives):
+        for node in drive.nodes():
+            yield from ("-blockdev", json.dumps(node))
+        device = drive.device() | ({"bootindex": 0} if number == 0 else {})
+        driver = device.pop("driver")
+        yield from ("-device", ",".join([driver, *(f"{name}={value}" for name, value in device.items())]))
 
 
 def _network(wiring: Wiring) -> Iterator[str]:
     net = SUBNET.rpartition(".")[0]
     options = (
         f"net={SUBNET},host={net}.2,dns={net}.3,dhcpstart={GUEST_ADDRESS}",
-        "hostfwd=tcp:127.0.0.1:0-:22",  # 0: a port that is free; the monitor tells which
+        f"hostfwd=tcp:{wiring.forward[0]}:{wiring.forward[1]}-:22",
         f"guestfwd=tcp:{ADDRESS}:80-cmd:{_quote(wiring.metadata)}",
     )
     yield from ("-netdev", f"user,id=net,{','.join(options)}")

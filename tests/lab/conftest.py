@@ -32,7 +32,7 @@ def lab_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lab(lab_directory: Path) -> Iterator[Lab]:
     try:
-        yield service.ensure(lab_directory)
+        yield service.ensure(lab_directory, module="tests.lab.fakes")
     finally:
         service.stop(lab_directory)
 
@@ -89,6 +89,20 @@ def make_snapshot(ec2: Any, ebs: Any, blocks: dict[int, bytes], *, size: int = 1
         put(ebs, name, index, data)
     ebs.complete_snapshot(SnapshotId=name, ChangedBlocksCount=len(blocks))
     wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["State"] == "completed")
+    return name
+
+
+def volume_state(ec2: Any, name: str) -> str:
+    """Of a volume; "" once it is gone."""
+    found = ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [name]}])["Volumes"]
+    return str(found[0]["State"]) if found else ""
+
+
+def make_volume(ec2: Any, **changes: Any) -> str:
+    """An available volume."""
+    asked = {"Size": 1, "AvailabilityZone": f"{REGION}a"} | changes
+    name: str = ec2.create_volume(**asked)["VolumeId"]
+    wait_for(lambda: volume_state(ec2, name) == "available")
     return name
 
 

@@ -243,6 +243,7 @@ def test_a_wrong_secret_is_refused(lab: Lab) -> None:
 def test_snapshots_of_ec2_are_known_to_ebs_direct(ec2: Any, ebs: Any) -> None:
     """Moto's EBS direct answers 500 for a snapshot that CreateSnapshot made."""
     volume = ec2.create_volume(Size=1, AvailabilityZone="eu-central-1a")["VolumeId"]
+    wait_for(lambda: ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available")
     name = ec2.create_snapshot(VolumeId=volume, Description="of a volume")["SnapshotId"]
     wait_for(lambda: state(ec2, name)["State"] == "completed")
     assert ebs.list_snapshot_blocks(SnapshotId=name)["Blocks"] == []

@@ -11,7 +11,9 @@ from knitter.lab import images
 from knitter.lab.calls import Call
 from knitter.lab.errors import ApiError
 from knitter.lab.ledger import Ledger
+from knitter.lab.rack import Rack
 from knitter.lab.records import Snapshot, now
+from tests.lab.fakes import Shelf
 
 ACCOUNT = "123456789012"
 DONE = "snap-0123456789abcdef0"
@@ -37,10 +39,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def register(ledger: Ledger, **changes: Any) -> dict[str, Any]:
     """What DescribeImages shows of an image registered with GOOD and *changes*."""
-    made = images.register_image(Call(ledger, ACCOUNT, "r", (GOOD | changes).get, {}))
-    names = {"ImageIds": [made["ImageId"]]}
-    found: list[dict[str, Any]] = images.describe_images(Call(ledger, ACCOUNT, "r", names.get, {}))["Images"]
+    made = images.register_image(call(ledger, GOOD | changes))
+    found: list[dict[str, Any]] = images.describe_images(call(ledger, {"ImageIds": [made["ImageId"]]}))["Images"]
     return found[0]
+
+
+def call(ledger: Ledger, parameters: dict[str, Any]) -> Call:
+    return Call(ledger, ACCOUNT, "r", parameters.get, Rack(ledger, Shelf(Path())), None, parameters)
 
 
 def ebs(**fields: Any) -> list[dict[str, Any]]:

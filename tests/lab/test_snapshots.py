@@ -85,6 +85,7 @@ def test_a_snapshot_goes_to_another_region(lab: Lab, ec2: Any, ebs: Any) -> None
 
 def test_a_volume_of_a_snapshot_gives_a_snapshot_with_its_blocks(ec2: Any, ebs: Any, snapshot: str) -> None:
     volume = ec2.create_volume(SnapshotId=snapshot, AvailabilityZone=f"{REGION}a")["VolumeId"]
+    wait_for(lambda: ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available")
     name = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["State"] == "completed")
     assert read_blocks(ebs, name) == read_blocks(ebs, snapshot)

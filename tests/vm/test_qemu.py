@@ -7,9 +7,10 @@ import pytest
 
 from knitter.errors import KnitterError
 from knitter.vm.accelerator import Accelerator, Architecture
+from knitter.vm.drive import Drive
 from knitter.vm.firmware import find_uefi
 from knitter.vm.metadata import Instance
-from knitter.vm.qemu import Firmware, Hardware, Wiring, plan_arguments
+from knitter.vm.qemu import SERIAL, Firmware, Hardware, Wiring, plan_arguments
 
 GOLDEN = Path(__file__).with_name("golden")
 TCG = Accelerator("tcg", "for the test")
@@ -19,7 +20,7 @@ def lines(firmware: Firmware, architecture: Architecture, accelerator: Accelerat
     """The arguments, one option a line."""
     uefi = firmware == "uefi"
     wiring = Wiring(
-        overlay=Path("/build/a,b/overlay.qcow2"),
+        drives=(Drive("root", Path("/build/a,b/overlay.qcow2"), "qcow2", SERIAL, slot=1),),
         console=Path("/build/console.log"),
         monitor=7,
         metadata="python relay.py 'a, b'",
