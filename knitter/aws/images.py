@@ -37,6 +37,12 @@ def find_available(cloud: Cloud, key: str) -> inventory.OwnedImage | None:
     return next((one for one in inventory.images(cloud).values() if (one.key, one.state) == (key, "available")), None)
 
 
+def find_built(cloud: Cloud, recipe: str) -> inventory.OwnedImage | None:
+    """The newest AMI that was built of *recipe* and can be launched."""
+    built = (one for one in inventory.images(cloud).values() if (one.recipe, one.stage) == (recipe, "ami"))
+    return max((one for one in built if one.state == "available"), key=lambda one: (one.created, one.id), default=None)
+
+
 def is_available(cloud: Cloud, image: str, *, snapshot: str) -> bool:
     """Whether the AMI *image* can be launched and is made of *snapshot*."""
     found = inventory.images(cloud).get(image)

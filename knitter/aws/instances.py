@@ -1,20 +1,15 @@
-"""An EC2 instance: started wherever there is capacity, waited for, ended.
+"""An EC2 instance that was started: waited for, looked at, ended.
 
-Sources: Amazon EC2 API Reference, RunInstances, "Error codes for the Amazon EC2 API"; Amazon EC2 User Guide, "Ensuring
-idempotency" (ClientToken).
+Source: Amazon EC2 API Reference, DescribeInstances, TerminateInstances, GetConsoleOutput.
 """
 
 import base64
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from knitter.aws.explain import explained
-from knitter.aws.network import Interface, Subnet
+from knitter.aws.network import Interface
 from knitter.aws.session import Cloud
-from knitter.aws.source import SourceImage
-from knitter.aws.tags import as_list
 from knitter.aws.wait import SETTLING, wait_for, wait_known
 from knitter.errors import CloudError
 from knitter.progress import say
@@ -26,46 +21,8 @@ RUNNING: Final = 10 * 60.0
 """Seconds from RunInstances to `running`, at most."""
 ENDED: Final = 10 * 60.0
 """Seconds from TerminateInstances to `terminated`, at most; a bare metal type takes longest."""
-ELSEWHERE: Final = frozenset(
-    {
-        "InsufficientInstanceCapacity",
-        "InsufficientHostCapacity",
-        "InsufficientCapacity",
-        "InsufficientFreeAddressesInSubnet",
-        "InstanceLimitExceeded",
-        "VcpuLimitExceeded",
-        "MaxSpotInstanceCountExceeded",
-        "SpotMaxPriceTooLow",
-        "Unsupported",
-    }
-)
-"""Refusals that another type, zone or market may not know."""
 LOST: Final = frozenset({"shutting-down", "terminated", "stopping", "stopped"})
 _NOT_KNOWN: Final = "InvalidInstanceID.NotFound"
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """The instance that is wanted."""
-
-    image: SourceImage
-    types: tuple[str, ...]
-    """Tried in this order, each in every subnet."""
-    subnets: tuple[Subnet, ...]
-    groups: tuple[str, ...]
-    """Security groups."""
-    user_data: str
-    token: str
-    """Makes a repeated request start nothing twice; of this launch alone."""
-    tags: dict[str, str]
-    """Of the instance, its volumes and its interface."""
-    interface: Interface = "public_ip"
-    spot: bool = False
-    """Ask for spot capacity everywhere before asking for any on demand."""
-    profile: str = ""
-    tenancy: str = "default"
-    encrypted: bool = True
-    """The root volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,80 +38,8 @@ class Instance:
     """How it booted: `legacy-bios` or `uefi`."""
     addresses: dict[Interface, str]
     """Those it has."""
-
-
-def launch(cloud: Cloud, wanted: Launch) -> str:
-    """Id of an instance that was started, `pending`.  Raises CloudError: with every refusal, if nowhere is capacity."""
-    refused: list[str] = []
-    for market, kind, subnet in _places(wanted):
-        say(f"starting a {kind} in {subnet.zone}{' (spot)' if market == 'spot' else ''}")
-        try:
-            with explained(f"starting a {kind} in {subnet.zone}"):
-                answer = cloud.ec2.run_instances(**plan_request(wanted, market, kind, subnet))
-                return answer["Instances"][0]["InstanceId"]
-        except CloudError as error:
-            if error.code not in ELSEWHERE:
-                raise
-            refused.append(f"{kind} in {subnet.zone}, {market}: {error.code}")
-    raise CloudError(
-        "no instance could be started",
-        code="InsufficientInstanceCapacity",
-        details="\n".join(refused),
-        hint="name more surrogate_types or surrogate_subnets in .doit.cfg, or try again later",
-    )
-
-
-def _places(wanted: Launch) -> Iterator[tuple[str, str, Subnet]]:
-    """Market, type and subnet, in the order in which they are tried."""
-    for market in ("spot", "on-demand") if wanted.spot else ("on-demand",):
-        for kind in wanted.types:
-            for subnet in wanted.subnets:
-                yield market, kind, subnet
-
-
-def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet) -> dict[str, Any]:
-    """The parameters of RunInstances."""
-    place = f"{wanted.token}{market}{kind}{subnet.id}"
-    spot = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
-    root = {"DeleteOnTermination": True} | ({"Encrypted": True} if wanted.encrypted else {})
-    kinds = ("instance", "volume", "network-interface", *(("spot-instances-request",) if market == "spot" else ()))
-    plan = {
-        "ClientToken": hashlib.sha256(place.encode()).hexdigest(),
-        "ImageId": wanted.image.id,
-        "InstanceType": kind,
-        "MinCount": 1,
-        "MaxCount": 1,
-        "UserData": wanted.user_data,
-        "NetworkInterfaces": [_interface(wanted, subnet)],
-        "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
-        "BlockDeviceMappings": [{"DeviceName": wanted.image.root_device, "Ebs": root}],
-        "InstanceMarketOptions": spot if market == "spot" else None,
-        "IamInstanceProfile": _profile(wanted.profile),
-        "Placement": {"Tenancy": wanted.tenancy} if wanted.tenancy != "default" else None,
-        "TagSpecifications": [{"ResourceType": one, "Tags": as_list(wanted.tags)} for one in kinds],
-    }
-    return {name: value for name, value in plan.items() if value is not None}
-
-
-def _interface(wanted: Launch, subnet: Subnet) -> dict[str, Any]:
-    interface = {
-        "DeviceIndex": 0,
-        "SubnetId": subnet.id,
-        "Groups": list(wanted.groups),
-        "DeleteOnTermination": True,
-    }
-    match wanted.interface:
-        case "public_ip" | "dns":
-            return interface | {"AssociatePublicIpAddress": True}
-        case "ipv6":
-            return interface | {"Ipv6AddressCount": 1}
-        case "private_ip":
-            return interface | {"AssociatePublicIpAddress": False}
-
-
-def _profile(name: str) -> dict[str, str] | None:
-    return {"Arn" if name.startswith("arn:") else "Name": name} if name else None
+    root_volume: str
+    """"" if it is none of EBS."""
 
 
 def wait_running(cloud: Cloud, instance: str) -> Instance:
@@ -202,7 +87,13 @@ def _running(found: "InstanceTypeDef") -> Instance:
         market=found.get("InstanceLifecycle", "on-demand"),
         boot_mode=str(found.get("CurrentInstanceBootMode", "")),
         addresses={name: value for name, value in addresses.items() if value},
+        root_volume=_root_volume(found),
     )
+
+
+def _root_volume(found: "InstanceTypeDef") -> str:
+    devices = {one["DeviceName"]: one["Ebs"]["VolumeId"] for one in found["BlockDeviceMappings"] if "Ebs" in one}
+    return devices.get(found.get("RootDeviceName", ""), "")
 
 
 def find_instance(cloud: Cloud, instance: str) -> "InstanceTypeDef | None":
@@ -241,5 +132,8 @@ def terminate(cloud: Cloud, instance: str) -> None:
 def console(cloud: Cloud, instance: str) -> str:
     """The serial console's last 64 KiB, as far as AWS has them; "" if it has none yet.  Raises CloudError."""
     with explained(f"reading the console of {instance}"):
-        answer = cloud.ec2.get_console_output(InstanceId=instance)
+        try:
+            answer = cloud.ec2.get_console_output(InstanceId=instance, Latest=True)
+        except cloud.ec2.exceptions.ClientError:  # a Xen type knows no Latest
+            answer = cloud.ec2.get_console_output(InstanceId=instance)
     return base64.b64decode(answer.get("Output", "")).decode(errors="replace")

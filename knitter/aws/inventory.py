@@ -10,7 +10,7 @@ from typing import Final
 
 from knitter.aws.query import items, pages, text
 from knitter.aws.session import Cloud
-from knitter.aws.tags import ATTEMPT, KEY, WRITTEN
+from knitter.aws.tags import ATTEMPT, KEY, RECIPE, STAGE, WRITTEN
 
 _OWN: Final = {"Owner.1": "self"}
 
@@ -63,6 +63,10 @@ class OwnedImage:
     name: str
     snapshots: tuple[str, ...]
     """Of its block devices."""
+    recipe: str
+    stage: str
+    created: str
+    """ISO 8601."""
 
 
 def snapshots(cloud: Cloud) -> dict[str, OwnedSnapshot]:
@@ -118,7 +122,8 @@ def _volume(item: ET.Element) -> OwnedVolume:
 def _image(item: ET.Element) -> OwnedImage:
     mapped = items(item, "blockDeviceMapping")
     ids = tuple(filter(None, (text(device, "ebs/snapshotId") for device in mapped)))
-    return OwnedImage(text(item, "imageId"), _tag(item, KEY), text(item, "imageState"), text(item, "name"), ids)
+    told = (_tag(item, RECIPE), _tag(item, STAGE), text(item, "creationDate"))
+    return OwnedImage(text(item, "imageId"), _tag(item, KEY), text(item, "imageState"), text(item, "name"), ids, *told)
 
 
 def _tag(item: ET.Element, name: str) -> str:
