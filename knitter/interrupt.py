@@ -4,11 +4,15 @@ Ctrl-C reaches only the main thread.  Whatever runs elsewhere, or sleeps, learns
 """
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from knitter.errors import KnitterError
 
 _stopping: Final = threading.Event()
+_cleaning: Final = threading.local()
 
 
 class Interrupted(KnitterError):  # noqa: N818 (as KeyboardInterrupt)
@@ -25,11 +29,28 @@ def stop() -> None:
 
 def check() -> None:
     """Raise Interrupted if everything is to stop."""
-    if _stopping.is_set():
+    if _stopping.is_set() and not _is_cleaning():
         raise Interrupted
 
 
 def sleep(seconds: float) -> None:
     """Sleep for *seconds*.  Raises Interrupted as soon as everything is to stop."""
-    if _stopping.wait(seconds):
+    if _is_cleaning():
+        time.sleep(seconds)
+    elif _stopping.wait(seconds):
         raise Interrupted
+
+
+@contextmanager
+def cleaning() -> Iterator[None]:
+    """Inside, in this thread, nothing is Interrupted: what must not be left behind is being removed."""
+    before = _is_cleaning()
+    _cleaning.on = True
+    try:
+        yield
+    finally:
+        _cleaning.on = before
+
+
+def _is_cleaning() -> bool:
+    return getattr(_cleaning, "on", False)

@@ -9,7 +9,8 @@ from knitter import settings as settings_file
 from knitter.aws.session import Cloud
 from knitter.recipe import load
 from knitter.settings import Settings
-from knitter.stages.stage import Build
+from knitter.stages.build import Build
+from knitter.surrogate.pool import Pool
 
 
 @dataclass
@@ -42,7 +43,12 @@ class Site:
 
     def build(self, name: str) -> Build:
         """What the stages of the recipe *name* work with.  Raises RecipeError."""
-        return Build(load.load(self.recipes, name), self.settings, self.cloud)
+        return Build(load.load(self.recipes, name), self.settings, self.cloud, lambda: self.pool, self.build)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The surrogates of this run: none, until one is needed."""
+        return Pool(self.settings)
 
     def cloud(self) -> Cloud:
         """The cloud of the settings, connected once; the lab is started if need be.  Raises CloudError."""

@@ -26,6 +26,17 @@ def test_a_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     assert (settings.region, settings.refresh, settings.boot_check, settings.uploads) == ("eu-west-1", 604800, False, 8)
 
 
+def test_it_is_known_what_the_environment_says_of_one_run(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, "region = eu-west-1"), {"KNITTER_VIA": "surrogate"})
+    assert settings.is_overridden("via")
+    assert not settings.is_overridden("region")
+
+
+def test_words_are_split_at_commas_and_spaces(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, "surrogate_types = m5.large, t3.medium\n  t3.small"), {})
+    assert settings.surrogate_types == ("m5.large", "t3.medium", "t3.small")
+
+
 def test_mirrors_are_one_per_line(tmp_path: Path) -> None:
     path = written(tmp_path, "mirrors =\n    https://a.example/debian = http://b.example/d\n    https://c = http://d")
     assert load(path, {}).mirrors == {"https://a.example/debian": "http://b.example/d", "https://c": "http://d"}
@@ -41,8 +52,10 @@ def test_mirrors_are_one_per_line(tmp_path: Path) -> None:
         ("region = EU West", "region = 'EU West'", "README.md"),
         ("endpoint = localhost:5000", "endpoint = 'localhost:5000'", "README.md"),
         ("mirrors = nonsense", "'nonsense' is not of the form", "README.md"),
+        ("surrogate_image = debian", "surrogate_image = 'debian'", "README.md"),
+        ("surrogate_ttl = 10s", "surrogate_ttl = '10s'", "README.md"),
     ],
-    ids=["unknown", "choice", "duration", "range", "region", "endpoint", "table"],
+    ids=["unknown", "choice", "duration", "range", "region", "endpoint", "table", "image", "short"],
 )
 def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, says: str, hint: str) -> None:
     path = written(tmp_path, text)
@@ -76,7 +89,8 @@ def test_the_readme_tells_every_setting_and_its_default() -> None:
     rows = {
         line.split("|")[1].strip(" `"): line for line in (ROOT / "README.md").read_text().splitlines() if "| `" in line
     }
-    shown = {"cache_directory": "~/.cache/knitter", "boot_check": "yes", "refresh": "24h"}
+    shown = {"cache_directory": "~/.cache/knitter", "refresh": "24h", "surrogate_ttl": "1h"}
     for name, field in Settings.model_fields.items():
-        default = shown.get(name, str(field.default) if field.default not in ("", {}) else "")
+        words = {False: "no", True: "yes"}.get(field.default) if isinstance(field.default, bool) else None
+        default = shown.get(name, words or (str(field.default) if field.default not in ("", {}, ()) else ""))
         assert rows[name].split("|")[2].strip(" `") == default

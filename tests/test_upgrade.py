@@ -11,9 +11,9 @@ import pytest
 
 from knitter.errors import KnitterError
 from knitter.stages import guest
+from knitter.stages.build import Build
 from knitter.stages.disk import RAW
 from knitter.stages.guest import Session
-from knitter.stages.stage import Build
 from tests.desk import Desk
 
 pytestmark = pytest.mark.boot

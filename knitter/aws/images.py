@@ -11,7 +11,7 @@ from knitter.aws.explain import explained
 from knitter.aws.registration import Wanted, differences, plan_registration, refused_field
 from knitter.aws.session import Cloud
 from knitter.aws.tags import KEY, as_dict, ensure_tags
-from knitter.aws.wait import wait_for
+from knitter.aws.wait import SETTLING, wait_for
 from knitter.errors import CloudError, KnitterError
 from knitter.progress import say
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 AVAILABLE: Final = 30 * 60.0
 """Seconds from RegisterImage to `available`, at most."""
-SETTLING: Final = 60.0
-"""Seconds in which an AMI that is registered may not be described yet."""
 _LOST: Final = frozenset({"invalid", "failed", "error", "deregistered"})
 _DUPLICATE: Final = "InvalidAMIName.Duplicate"
 
@@ -37,6 +35,12 @@ class RefusedImageError(CloudError):
 def find_available(cloud: Cloud, key: str) -> inventory.OwnedImage | None:
     """An AMI with this `knitter:key` that can be launched."""
     return next((one for one in inventory.images(cloud).values() if (one.key, one.state) == (key, "available")), None)
+
+
+def find_built(cloud: Cloud, recipe: str) -> inventory.OwnedImage | None:
+    """The newest AMI that was built of *recipe* and can be launched."""
+    built = (one for one in inventory.images(cloud).values() if (one.recipe, one.stage) == (recipe, "ami"))
+    return max((one for one in built if one.state == "available"), key=lambda one: (one.created, one.id), default=None)
 
 
 def is_available(cloud: Cloud, image: str, *, snapshot: str) -> bool:

@@ -1,6 +1,7 @@
 """What of an upload AWS has acknowledged, in a local file, so that a killed upload puts only what is missing.
 
 First line: the snapshot's id.  Then one block index a line, appended when AWS has acknowledged it; at last `complete`.
+A volume that a surrogate writes has one, too: there a line `begun` comes before the first block is sent.
 A line without its newline was cut off by a crash and does not count.
 """
 
@@ -11,6 +12,7 @@ from typing import Final, Self
 
 from knitter.receipt import write_atomically
 
+_BEGUN: Final = "begun"
 _COMPLETE: Final = "complete"
 
 
@@ -22,6 +24,7 @@ class Journal:
         lines = _whole_lines(path)
         self.path = path
         known = lines if lines[:1] == [snapshot] else [snapshot]
+        self._begun = _BEGUN in known
         self._complete = _COMPLETE in known
         self._blocks = frozenset(int(line) for line in known[1:] if line.isdecimal())
         self._guard = threading.Lock()
@@ -38,10 +41,21 @@ class Journal:
         """Whether CompleteSnapshot was accepted."""
         return self._complete
 
+    @property
+    def begun(self) -> bool:
+        """Whether blocks may have been sent: what they were sent to is fresh no more."""
+        return self._begun
+
     def add(self, index: int) -> None:
         """Block *index* is acknowledged."""
         with self._guard:
             self._file.write(f"{index}\n")
+
+    def add_begun(self) -> None:
+        """Blocks will be sent now."""
+        with self._guard:
+            self._begun = True
+            self._file.write(f"{_BEGUN}\n")
 
     def add_complete(self) -> None:
         """CompleteSnapshot is accepted."""

@@ -57,6 +57,19 @@ class Cloud:
         client: EBSClient = self._client("ebs")
         return client
 
+    @property
+    def ec2_once(self) -> "EC2Client":
+        """A client of EC2 that repeats nothing: for what would be made twice."""
+        with self._guard:
+            if "ec2 once" not in self._clients:
+                self._clients["ec2 once"] = self._make("ec2", retries={"total_max_attempts": 1})
+            client: EC2Client = self._clients["ec2 once"]
+            return client
+
+    def client(self, service: str) -> Any:
+        """The client of any other *service*, such as `ssm`."""
+        return self._client(service)
+
     def blocks_client(self, connections: int) -> "EBSClient":
         """A client of the EBS direct APIs for *connections* threads; it repeats nothing, its caller does."""
         client: EBSClient = self._make("ebs", max_pool_connections=connections, retries={"total_max_attempts": 1})

@@ -17,46 +17,27 @@ from knitter.aws import inventory
 from knitter.aws.explain import explained
 from knitter.aws.journal import Journal
 from knitter.aws.session import Cloud
-from knitter.aws.tags import as_list, ensure_tags, run_tag
+from knitter.aws.start import Order, plan_start
+from knitter.aws.tags import ensure_tags, run_tag
 from knitter.aws.upload import SETTLING, Blocks, Manner, upload
 from knitter.aws.wait import wait_for
 from knitter.errors import CloudError
 from knitter.progress import say
-from knitter.units import BLOCK, GIB
+from knitter.units import BLOCK
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import SnapshotTypeDef
 
-TIMEOUT: Final = 24 * 60
-"""Minutes without a put after which AWS gives up the pending snapshot: a killed upload may be continued for a day."""
 COMPLETION: Final = 2 * 3600.0
 """Seconds from CompleteSnapshot to `completed`, at most."""
 PLACES: Final = 15 * 60.0
 """Seconds to wait for a free place among the account's pending snapshots."""
 ATTEMPTS: Final = 20
 """Snapshots of one key that may have died before we ask the user to look."""
-_TOKEN: Final = 60
-"""Characters of the key in a ClientToken, which has at most 64: the rest is the attempt."""
 REPEATED: Final = 60.0
 """Seconds to wait for a snapshot whose completion was perhaps asked for by a run that was killed."""
 _ASKED_TWICE: Final = {"ValidationException", "ConflictException", "ResourceNotFoundException"}
 _FULL: Final = {"ConcurrentLimitExceededException", "ServiceQuotaExceededException"}
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The snapshot that is wanted."""
-
-    key: str
-    """64 hexadecimal digits; decides the ClientToken."""
-    disk: Path
-    blocks: Blocks
-    """Those that are not all zero."""
-    size: int
-    """Bytes of the volume, whole GiB."""
-    description: str
-    tags: dict[str, str]
-    """The same on every run, as everything under one ClientToken must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +128,14 @@ def wait_completed(cloud: Cloud, snapshot: str, *, limit: float = COMPLETION) ->
     wait_for(f"snapshot {snapshot}", look, limit=limit, hint=hint)
 
 
-def token(key: str, attempt: int) -> str:
-    """The ClientToken of the n-th attempt at *key*: at most 64 ASCII characters."""
-    return f"{key[:_TOKEN]}-{attempt}"
-
-
 def _with_key(cloud: Cloud, key: str) -> list[inventory.OwnedSnapshot]:
     return [one for one in inventory.snapshots(cloud).values() if one.key == key]
 
 
 def _find_pending(cloud: Cloud, key: str) -> str | None:
-    return next((one.id for one in _with_key(cloud, key) if one.state in {"pending", "completed"}), None)
+    """One that takes blocks, or has all of them; not a pending one of a volume, which nobody can put into."""
+    ours = (one for one in _with_key(cloud, key) if one.state == "completed" or one.is_direct)
+    return next((one.id for one in ours if one.state in {"pending", "completed"}), None)
 
 
 def _start(cloud: Cloud, order: Order, dead: frozenset[str]) -> str:
@@ -179,13 +157,7 @@ def _start_once(cloud: Cloud, order: Order, attempt: int) -> tuple[str, float]:
     def look() -> tuple[str, float] | None:
         try:
             with explained("starting the snapshot"):
-                answer = cloud.ebs.start_snapshot(
-                    VolumeSize=order.size // GIB,
-                    Description=order.description,
-                    ClientToken=token(order.key, attempt),
-                    Timeout=TIMEOUT,
-                    Tags=as_list(order.tags),
-                )
+                answer = cloud.ebs.start_snapshot(**plan_start(order, attempt))
         except CloudError as error:
             if error.code not in _FULL:
                 raise

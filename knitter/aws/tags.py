@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from knitter.aws.explain import explained
@@ -15,6 +16,12 @@ KEY: Final = "knitter:key"
 RECIPE: Final = "knitter:recipe"
 STAGE: Final = "knitter:stage"
 RUN: Final = "knitter:run"
+ATTEMPT: Final = "knitter:attempt"
+"""Of a volume: leads from a making that was killed to what it had made."""
+WRITTEN: Final = "knitter:written"
+"""Of a volume: the digest of the disk it holds, every block verified."""
+EXPIRES: Final = "knitter:expires"
+"""When what ends by itself does so: ISO 8601, UTC."""
 
 RUN_ID: Final = uuid.uuid4().hex[:12]
 """Of this process: leads from a thing in the cloud to the run that made it."""
@@ -28,6 +35,11 @@ def stamp(*, key: str, recipe: str, stage: str, name: str) -> dict[str, str]:
 def run_tag() -> dict[str, str]:
     """Which run made it.  Not to be sent with a ClientToken: all that goes with one must be the same when repeated."""
     return {RUN: RUN_ID}
+
+
+def expiry_tag(seconds: float) -> dict[str, str]:
+    """When it ends, if nobody pushes that back: *seconds* from now."""
+    return {EXPIRES: f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def as_list(tags: Mapping[str, str]) -> "list[TagTypeDef]":

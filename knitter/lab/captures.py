@@ -38,7 +38,6 @@ def create_snapshot(call: Call) -> Answer:
     try:
         call.ledger.blocks.expect(snapshot.id)
         copying = call.rack.copy(volume, call.ledger.blocks.raw(snapshot.id))
-        next(copying)
     except (KnitterError, OSError) as error:
         call.ledger.storage.release(volume.id)
         call.ledger.blocks.delete(snapshot.id)

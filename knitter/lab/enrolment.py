@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
 
+from moto.core.exceptions import ServiceException
 from moto.ec2.utils import filter_iam_instance_profiles
 
+from knitter.lab.errors import ApiError
 from knitter.lab.machines import SSH_PORT
 from knitter.lab.records import Image, Volume
 
@@ -125,9 +127,15 @@ def groups_of(instance: Any) -> set[str]:
 
 
 def check_profile(account: str, profile: Mapping[str, str]) -> None:
-    """The instance profile exists, if one is named.  Raises moto's error."""
-    if profile:
+    """The instance profile exists, if one is named.  Raises ApiError."""
+    if not profile:
+        return
+    try:
         filter_iam_instance_profiles(account, "aws", profile.get("Arn"), profile.get("Name"))
+    except ServiceException:
+        named = profile.get("Name") or profile.get("Arn")
+        message = f"Value ({named}) for parameter iamInstanceProfile is invalid. Invalid IAM Instance Profile"
+        raise ApiError("InvalidParameterValue", message) from None
 
 
 def enrol(backend: Any, get: Callable[..., Any], image: str, count: int) -> Any:

@@ -41,8 +41,7 @@ def run_instances(call: Call) -> Answer:
     data, zone = _user_data(call), _zone(call)
     for device, ebs in wanted.items():
         _volume(call, image, ebs, zone, device)  # all that is wrong with it is told before anything is made
-    if not call.get("DryRun", default=False):
-        _check_machines(call, image)
+    _check_machines(call, image)
     call.stop_if_dry()
     reservation = enrolment.enrol(call.backend, call.get, image.id, _count(call))
     launches[call.account, call.region, token] = asked, reservation

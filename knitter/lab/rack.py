@@ -24,6 +24,7 @@ from knitter.lab.records import Volume
 
 End = Literal["stopped", "terminated"]
 LEAVING: Final[dict[End, str]] = {"stopped": "stopping", "terminated": "shutting-down"}
+_ON: Final = ("running", *LEAVING.values())
 _log = logging.getLogger(__name__)
 
 
@@ -76,6 +77,7 @@ class Rack:
         with seat.switch:
             if seat.end:
                 return
+            end: End = "stopped" if seat.machine else "terminated"
             try:
                 self._make_volumes(seat)
                 machine = self.machines.machine(self._plan(seat), lambda: self._ended(seat, machine))
@@ -83,7 +85,7 @@ class Rack:
                 machine.power_on()
             except (KnitterError, OSError) as error:
                 _log.warning("%s did not start: %s", seat.instance.id, error, exc_info=error)
-                self.leave(seat, "terminated", ("Server.InternalError", str(error)))
+                self.leave(seat, end, ("Server.InternalError", str(error)))
                 return
             with self.ledger.guard:
                 if seat.end is None:
@@ -211,11 +213,16 @@ class Rack:
             self.show(seat)
 
     def copy(self, volume: Volume, target: Path) -> Iterator[float]:
-        """Copy what is on *volume* when the first value comes; the guard is held until then."""
+        """Copy what is on *volume* when the first value, which is taken here, came; the guard is held."""
         seat = self.find(volume.attachment.instance) if volume.attachment else None
-        if seat and seat.machine and seat.instance.instance_state.name == "running" and volume.id in seat.slots:
-            return seat.machine.copy(self._disk(seat, volume), target)
-        return self.ledger.storage.copy(volume, target)
+        if seat and seat.machine and seat.instance.instance_state.name in _ON and volume.id in seat.slots:
+            with suppress(KnitterError):  # it went off by itself
+                copying = seat.machine.copy(self._disk(seat, volume), target)
+                next(copying)
+                return copying
+        copying = self.ledger.storage.copy(volume, target)
+        next(copying)
+        return copying
 
     def console(self, instance: str) -> bytes:
         """The end of its serial console."""

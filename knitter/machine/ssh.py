@@ -2,32 +2,30 @@
 # ruff: noqa: PLC0415 (paramiko takes a while to import: only who logs in pays)
 
 import logging
-import select
 import shlex
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from knitter import interrupt
 from knitter.command import Command
 from knitter.errors import KnitterError
 from knitter.machine import Output
+from knitter.machine.exchange import exchange
 from knitter.machine.journal import Journal
 from knitter.machine.keys import Key
+from knitter.machine.stream import Stream
+from knitter.machine.wire import PATIENCE, POLL, Wire
 
 if TYPE_CHECKING:
     import paramiko
 
-POLL: Final = 0.5
-"""Seconds between looks at deadlines and interruptions."""
-PATIENCE: Final = 60.0
-"""Seconds for one step of the handshake, and for a silent network; a guest without KVM is slow."""
+    from knitter.machine.packets import Packets
+
 GREETING: Final = 20.0
 """Seconds for the first byte; then a new connection may fare better."""
 _MUTE: Final = logging.NullHandler()
@@ -45,6 +43,8 @@ class Endpoint:
     user: str
     host_key: str
     """The public key that the host must present."""
+    proxy: tuple[str, ...] = ()
+    """A program and its arguments whose stdin and stdout carry the connection; without one, TCP does."""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.address}:{self.port}"
@@ -54,11 +54,16 @@ class UnansweredError(KnitterError):
     """Nobody answers there yet, or not to this key."""
 
 
+class LostError(KnitterError):
+    """The connection broke.  Whoever logs in again may go on."""
+
+
 class Ssh:
     """A host that was logged in to.  Commands run as root: with sudo, unless the user is root."""
 
-    def __init__(self, endpoint: Endpoint, transport: "paramiko.Transport") -> None:
+    def __init__(self, endpoint: Endpoint, transport: "paramiko.Transport", wire: Wire) -> None:
         self.name = str(endpoint)
+        self._wire = wire
         self._sudo = ("sudo", "-n", "--") if endpoint.user != "root" else ()
         self._transport = transport
 
@@ -74,9 +79,9 @@ class Ssh:
         """See Machine.run.  Raises KnitterError too when the connection is lost."""
         journal = Journal(command, self.name, log)
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._session() as channel:
+        with self._open() as channel, self._told():
             channel.exec_command(shlex.join([*self._sudo, *plan_argv(command, timeout)]))
-            stdout = _exchange(channel, command.stdin, journal, on_line, deadline and deadline + PATIENCE)
+            stdout = exchange(channel, command.stdin, journal, on_line, deadline and deadline + PATIENCE)
             code = channel.recv_exit_status() if channel.exit_status_ready() else -1
         if deadline and time.monotonic() >= deadline and code in (-1, *_LATE):
             raise journal.failure(f"did not end within {timeout:g} s", code)
@@ -85,24 +90,57 @@ class Ssh:
         journal.end(code, check=check)
         return Output(code, stdout, journal.tail)
 
+    @contextmanager
+    def stream(self, command: Command) -> Iterator[Stream]:
+        """*command*, to be written to while it runs; ended with the block.  Raises LostError."""
+        with self._open() as channel:
+            with self._told():
+                channel.exec_command(shlex.join([*self._sudo, *plan_argv(command, None)]))
+            stream = Stream(channel, self._packets, self._alive, self._gone)
+            stream.write(command.stdin)
+            yield stream
+
     def close(self) -> None:
         """Log out.  Safe to repeat."""
         self._transport.close()
+        self._wire.close()
+
+    @property
+    def _packets(self) -> "Packets":
+        return cast("Packets", self._transport.packetizer)
 
     @contextmanager
-    def _session(self) -> Iterator["paramiko.Channel"]:
+    def _open(self) -> Iterator["paramiko.Channel"]:
+        with self._told():
+            channel = self._transport.open_session(timeout=PATIENCE)
+        try:
+            yield channel
+        finally:
+            with suppress(EOFError, OSError):  # nobody is there to hear it
+                channel.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         import paramiko
 
         try:
-            with self._transport.open_session(timeout=PATIENCE) as channel:
-                yield channel
+            yield
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise _gone(self.name, str(error) or "the other side hung up") from error
+            raise self._gone(str(error)) from error
 
     def _lost(self, journal: Journal) -> KnitterError:
-        if self._transport.is_active():
+        if self._alive():
             return journal.failure("was ended by a signal", -1)
-        return _gone(self.name, f"while it ran: {journal.command}\n{journal.tail}".rstrip())
+        return self._gone(f"while it ran: {journal.command}\n{journal.tail}".rstrip())
+
+    def _alive(self) -> bool:
+        """Whether the connection outlives a channel that ended: paramiko closes the channels first."""
+        self._transport.join(POLL)
+        return self._transport.is_active()
+
+    def _gone(self, details: str) -> LostError:
+        said = (details or "the other side hung up", self._wire.last_words())
+        return LostError(f"the connection to {self.name} was lost", details="\n".join(filter(None, said)))
 
 
 def plan_argv(asked: Command, timeout: float | None) -> tuple[str, ...]:
@@ -148,36 +186,42 @@ def connect(
     """
     import paramiko
 
+    from knitter.machine.packets import Packets
+
     logging.getLogger("paramiko").addHandler(_MUTE)
-    try:
-        with ExitStack() as stack:
-            wire = stack.enter_context(socket.create_connection((endpoint.address, endpoint.port), timeout=PATIENCE))
-            _watch(wire)
-            _wait_greeting(wire, meanwhile, greeting)
-            transport = paramiko.Transport(wire)
+    wire = _dial(endpoint)
+    with ExitStack() as stack:
+        stack.callback(wire.close)
+        try:
+            wire.wait_greeting(meanwhile, greeting)
+            transport = paramiko.Transport(wire.socket, packetizer_class=Packets)
             stack.callback(transport.close)
             _log_in(transport, endpoint, key)
-            stack.pop_all()
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        raise UnansweredError(f"{endpoint} does not let knitter in", details=str(error) or "hung up") from error
-    return Ssh(endpoint, transport)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise _unanswered(endpoint, str(error) or "hung up", wire.last_words()) from error
+        stack.pop_all()
+    return Ssh(endpoint, transport, wire)
 
 
-def _wait_greeting(wire: socket.socket, meanwhile: Callable[[], None], seconds: float) -> None:
-    """Wait for the server's first byte, or its refusal.  QEMU takes connections long before its guest does."""
-    start = time.monotonic()
-    while not select.select([wire], [], [], POLL)[0]:
-        interrupt.check()
-        meanwhile()
-        if time.monotonic() - start > seconds:
-            raise TimeoutError("connected, but no SSH server speaks")
+def _dial(endpoint: Endpoint) -> Wire:
+    try:
+        return Wire(endpoint.address, endpoint.port, endpoint.proxy)
+    except OSError as error:
+        raise _unanswered(endpoint, str(error)) from error
+
+
+def _unanswered(endpoint: Endpoint, *details: str) -> UnansweredError:
+    return UnansweredError(f"{endpoint} does not let knitter in", details="\n".join(filter(None, details)))
 
 
 def _log_in(transport: "paramiko.Transport", endpoint: Endpoint, key: Key) -> None:
     import paramiko
 
+    from knitter.machine.packets import CIPHERS
+
     kind = endpoint.host_key.split()[0]
-    transport.get_security_options().key_types = [kind]
+    options = transport.get_security_options()
+    options.key_types, options.ciphers = [kind], CIPHERS
     transport.banner_timeout = transport.auth_timeout = PATIENCE
     transport.start_client(timeout=PATIENCE)
     shown = transport.get_remote_server_key()
@@ -188,47 +232,3 @@ def _log_in(transport: "paramiko.Transport", endpoint: Endpoint, key: Key) -> No
             hint="somebody else answers there, or the image made its own key instead of taking the one it was given",
         )
     transport.auth_publickey(endpoint.user, paramiko.Ed25519Key.from_private_key(StringIO(key.private)))
-
-
-def _watch(wire: socket.socket) -> None:
-    """Let the kernel notice a host that vanished without a word."""
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
-
-
-def _exchange(
-    channel: "paramiko.Channel",
-    stdin: bytes,
-    journal: Journal,
-    on_line: Callable[[str], None] | None,
-    deadline: float | None,
-) -> bytes:
-    """Feed stdin, follow stderr, return stdout; ends with the command, or short of that at the deadline."""
-    chunks: list[bytes] = []
-    pumps = [
-        _thread(lambda: _feed(channel, stdin)),
-        _thread(lambda: chunks.extend(iter(lambda: channel.recv(65536), b""))),
-        _thread(lambda: journal.read(channel.makefile_stderr("rb"), on_line)),
-        _thread(channel.status_event.wait),
-    ]
-    for pump in pumps:
-        while pump.is_alive() and (deadline is None or time.monotonic() < deadline):
-            interrupt.check()
-            pump.join(POLL)
-    return b"".join(chunks)
-
-
-def _thread(target: Callable[[], object]) -> threading.Thread:
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    return thread
-
-
-def _feed(channel: "paramiko.Channel", stdin: bytes) -> None:
-    with suppress(OSError):  # it ended without reading all: its exit code tells
-        channel.sendall(stdin)
-        channel.shutdown_write()
-
-
-def _gone(name: str, details: str) -> KnitterError:
-    return KnitterError(f"the connection to {name} was lost", details=details)

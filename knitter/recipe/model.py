@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from knitter.recipe.ami import Ami, BlockDevice, BootMode, check_name
 from knitter.recipe.base import Form, Line, Problem, Section
@@ -39,6 +39,8 @@ class Recipe(Section):
     """Folders of the recipes it extends, the first ancestor first, absolute; not written in the file."""
     description: Line = ""
     """One line, shown by `doit list`."""
+    via: Literal["direct", "surrogate"] | None = None
+    """How the disk becomes a snapshot.  Left out: as .doit.cfg says."""
     packages: Packages
     """What the root file system is bootstrapped from."""
     system: System = System()

@@ -12,10 +12,11 @@ from knitter.aws.registration import Wanted
 from knitter.aws.tags import stamp
 from knitter.errors import CloudError
 from knitter.receipt import Receipt
+from knitter.stages.build import Build
 from knitter.stages.packages import Packages
+from knitter.stages.registering import plan_image
 from knitter.stages.snapshot import Snapshot
-from knitter.stages.stage import Build, Made, Stage, Work, section
-from knitter.units import GIB
+from knitter.stages.stage import Made, Stage, Work, section
 
 _WRITTEN: Final = {
     "Name": "ami.name",
@@ -74,26 +75,9 @@ class Ami(Stage):
         return self._made(build, image, wanted.name)
 
     def _wanted(self, build: Build, key: str) -> Wanted:
-        recipe, stored = build.recipe, Snapshot().read(build).facts
-        ami = recipe.ami
         name = self._ami_name(build, key)
-        return Wanted(
-            name=name,
-            description=ami.description,
-            architecture=recipe.packages.architecture,
-            boot_mode=recipe.boot_mode,
-            root_device=ami.root_device,
-            snapshot=str(stored["snapshot"]),
-            size=(ami.volume.size or int(str(stored["size"]))) // GIB,
-            volume_type=ami.volume.type,
-            iops=ami.volume.iops,
-            delete_on_termination=ami.volume.delete_on_termination,
-            ena=ami.ena,
-            imds=ami.imds,
-            tpm=ami.tpm,
-            tags=stamp(key=key, recipe=recipe.name, stage=self.name, name=name) | ami.tags,
-            snapshot_tags=dict(ami.tags),
-        )
+        tags = stamp(key=key, recipe=build.recipe.name, stage=self.name, name=name)
+        return plan_image(build, str(Snapshot().read(build).facts["snapshot"]), name=name, tags=tags)
 
     def _ami_name(self, build: Build, key: str) -> str:
         """The template, filled; the recipe saw to it that an AMI may be called that."""

@@ -7,8 +7,9 @@ from pydantic import JsonValue
 
 from knitter.progress import say
 from knitter.receipt import digest_of
+from knitter.stages.build import Build
 from knitter.stages.disk import Disk
-from knitter.stages.stage import Build, Made, Stage, Work, section
+from knitter.stages.stage import Made, Stage, Work, section
 
 
 class Boot(Stage):

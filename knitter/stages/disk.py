@@ -18,9 +18,10 @@ from knitter.files import sha256_of
 from knitter.machine import tools
 from knitter.machine.scratch import require_space, scratch
 from knitter.receipt import check_digest
+from knitter.stages.build import Build
 from knitter.stages.packages import Packages
 from knitter.stages.rootfs import Rootfs
-from knitter.stages.stage import Build, Made, Stage, Work, section
+from knitter.stages.stage import Made, Stage, Work, section
 from knitter.units import BLOCK, MIB
 
 RAW: Final = "disk.raw"

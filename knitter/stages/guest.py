@@ -16,10 +16,12 @@ from pydantic import JsonValue
 
 from knitter import interrupt
 from knitter.errors import KnitterError
+from knitter.machine.ssh_config import write_files
 from knitter.progress import say
 from knitter.recipe.model import Recipe
+from knitter.stages.build import Build
 from knitter.stages.disk import RAW, Disk
-from knitter.stages.stage import Build, Work
+from knitter.stages.stage import Work
 from knitter.units import GIB
 from knitter.vm import accelerator, login, qemu
 from knitter.vm.inspection import Findings, inspect
@@ -163,7 +165,7 @@ def keep(build: Build, *, firmware: Firmware | None = None) -> Iterator[Session]
         watch = login.Watch(guest, name=build.recipe.name, log=log)
         with login.lease(endpoint, secrets.user, watch=watch, seconds=build.recipe.check.timeout):
             pass  # it answers
-        command = login.write_files(directory, build.recipe.name, endpoint, secrets)
+        command = write_files(directory, build.recipe.name, endpoint, secrets.user)
         yield Session(command, guest.console, firmware, chosen, guest)
 
 

@@ -23,7 +23,8 @@ from knitter.files import sha256_of
 from knitter.lock import Lock
 from knitter.receipt import Receipt
 from knitter.recipe.model import Recipe
-from knitter.stages.stage import Build, Made, Stage, Work, section
+from knitter.stages.build import Build
+from knitter.stages.stage import Made, Stage, Work, section
 
 OUTPUT: Final = "packages.lock"
 

@@ -18,8 +18,9 @@ from knitter.root import base
 from knitter.root.dress import dress
 from knitter.root.proof import prove
 from knitter.root.tree import Tree
+from knitter.stages.build import Build
 from knitter.stages.packages import Packages
-from knitter.stages.stage import Build, Made, Stage, Work, section
+from knitter.stages.stage import Made, Stage, Work, section
 
 OUTPUT: Final = "rootfs.tar"
 GROWTH: Final = 6

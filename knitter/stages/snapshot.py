@@ -1,7 +1,9 @@
-"""Stage `snapshot`: the disk's blocks go up through the EBS direct APIs.
+"""Stage `snapshot`: the disk becomes an EBS snapshot, by one of two roads.
 
-disk.raw + disk.blocks --PutSnapshotBlock--> a pending snapshot --CompleteSnapshot--> completed
-snapshot.journal: which blocks AWS has acknowledged; outlives a killed run, so that the next puts only what is missing
+direct     disk.raw + disk.blocks --PutSnapshotBlock--> a pending snapshot --CompleteSnapshot--> completed
+surrogate  the volume that the stage `volume` wrote --CreateSnapshot--> pending --> completed; the volume goes
+snapshot.journal: which blocks AWS has acknowledged; snapshot.sent: that CreateSnapshot was asked for.  Both outlive a
+killed run, so that the next does only what is missing.
 """
 
 from datetime import UTC, datetime
@@ -11,32 +13,35 @@ from typing import Final
 from pydantic import JsonValue
 
 from knitter import receipt
-from knitter.aws import snapshots
-from knitter.aws.preflight import preflight
-from knitter.aws.tags import stamp
+from knitter.aws import snapshots, volume_snapshots, volumes
+from knitter.aws.tags import ensure_tags, run_tag
 from knitter.aws.upload import Manner
-from knitter.progress import say
 from knitter.receipt import Receipt
 from knitter.settings import Settings
-from knitter.stages.disk import BLOCKS, RAW, Disk
-from knitter.stages.stage import Build, Made, Stage, Work
-from knitter.units import BLOCK
+from knitter.stages import stored
+from knitter.stages.build import Build
+from knitter.stages.disk import Disk
+from knitter.stages.stage import Made, Stage, Work
+from knitter.stages.volume import Volume
 
 JOURNAL: Final = "snapshot.journal"
+SENT: Final = "snapshot.sent"
+PATIENCE: Final = 24 * 3600.0
+"""Seconds from CreateSnapshot to `completed`, at most: the first one of a large volume takes hours."""
 
 
 class Snapshot(Stage):
     """Stores the disk in the cloud, once."""
 
-    name = "snapshot"
-    revision = 1
-    does = "upload the disk's blocks as an EBS snapshot"
+    name = stored.NAME
+    revision = stored.REVISION
+    does = "store the disk as an EBS snapshot"
     consumes = (Disk,)
     in_cloud = True
 
     def sections(self, build: Build) -> dict[str, JsonValue]:
-        """Nothing but the disk decides what is stored; each region has a folder, and so a receipt, of its own."""
-        return {}
+        """See `stored`: the road is none of it."""
+        return stored.sections(build)
 
     def alive(self, build: Build, left: Receipt) -> bool:
         """Whether the snapshot is there and completed."""
@@ -45,56 +50,74 @@ class Snapshot(Stage):
     def adopt(self, build: Build, key: str) -> Made | None:
         """The completed snapshot with this key."""
         found = snapshots.find_completed(build.cloud(), key)
-        return self._made(build, found) if found else None
+        if found and build.via == "surrogate":
+            self._drop_volume(build)
+        return _made(build, found) if found else None
 
     def make(self, build: Build, work: Work) -> Made:
-        """Upload, complete, wait.  The journal stays when this fails."""
-        cloud = build.cloud()
-        say("checking the credentials and the cloud")
-        preflight(cloud)
+        """By the road that is chosen.  What is needed to go on stays when this fails."""
+        match build.via:
+            case "direct":
+                return _made(build, self._upload(build, work))
+            case "surrogate":
+                return _made(build, self._take(build, work))
+
+    def clean(self, build: Build) -> None:
+        """Remove the receipt, the log and what is needed to go on; the snapshot stays."""
+        super().clean(build)
+        for name in (JOURNAL, SENT):
+            (self.folder(build) / name).unlink(missing_ok=True)
+
+    def _upload(self, build: Build, work: Work) -> str:
         with work.log.open("a", buffering=1) as log:
-            stored = snapshots.ensure_snapshot(
-                cloud,
-                self._order(build, work.key),
-                journal=self._journal(build),
+            made = snapshots.ensure_snapshot(
+                build.cloud(),
+                stored.order(build, work.key, stage=self.name, name=build.recipe.name),
+                journal=self._folder(build) / JOURNAL,
                 manner=_manner(build.settings),
                 dead=_dead(work.previous),
                 note=lambda line: print(f"{datetime.now(UTC):%H:%M:%S} {line}", file=log),
             )
-            log.write(f"snapshot {stored.id}: {stored.put} blocks put\n")
-        return self._made(build, stored.id)
+            log.write(f"snapshot {made.id}: {made.put} blocks put\n")
+        return made.id
 
-    def clean(self, build: Build) -> None:
-        """Remove the receipt, the log and the journal; the snapshot stays."""
-        super().clean(build)
-        self._journal(build).unlink(missing_ok=True)
-
-    def _order(self, build: Build, key: str) -> snapshots.Order:
-        name, disk, listed = build.recipe.name, Disk(), Disk().blocks(build)
-        receipt.check_digest(disk.folder(build) / BLOCKS, listed.digest, made=disk.read(build).digest, stage=disk.name)
-        return snapshots.Order(
-            key=key,
-            disk=disk.folder(build) / RAW,
-            blocks=listed,
-            size=listed.size,
-            description=f"{name}, disk {listed.digest[:8]}, made by knitter",
-            tags=stamp(key=key, recipe=name, stage=self.name, name=name),
+    def _take(self, build: Build, work: Work) -> str:
+        cloud = build.cloud()
+        order = stored.order(build, work.key, stage=self.name, name=build.recipe.name)
+        volume = Volume().living(build)
+        made = volume_snapshots.ensure_snapshot_of(
+            cloud,
+            volume,
+            key=work.key,
+            description=order.description,
+            tags=order.tags,
+            sent=self._folder(build) / SENT,
         )
+        snapshots.wait_completed(cloud, made, limit=PATIENCE)
+        ensure_tags(cloud, [made], order.tags | run_tag())
+        cloud.forget()
+        work.log.write_text(f"snapshot {made} of {volume}\n")
+        self._drop_volume(build)
+        return made
 
-    def _made(self, build: Build, snapshot: str) -> Made:
-        """The id is part of the digest: another snapshot, even of the same disk, needs another AMI."""
-        listed = Disk().blocks(build)
-        facts: dict[str, JsonValue] = {
-            "snapshot": snapshot,
-            "region": build.cloud().region,
-            "blocks": len(listed),
-            "bytes": len(listed) * BLOCK,
-            "size": listed.size,
-        }
-        return Made(receipt.digest_of([snapshot]), facts=facts)
+    def _folder(self, build: Build) -> Path:
+        folder = self.folder(build)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
-    def _journal(self, build: Build) -> Path:
-        return self.folder(build) / JOURNAL
+    def _drop_volume(self, build: Build) -> None:
+        """The volume has done its work: the snapshot holds all of it."""
+        volume = Volume().found(build)
+        if volume and not build.settings.keep_volume:
+            volumes.delete(build.cloud(), volume)
+            build.cloud().forget()
+        if volume:
+            build.pool().ledger(build.cloud()).strike(volume)
+
+
+def _made(build: Build, snapshot: str) -> Made:
+    """The id is part of the digest: another snapshot, even of the same disk, needs another AMI."""
+    return Made(receipt.digest_of([snapshot]), facts={"snapshot": snapshot, **stored.facts(build)})
 
 
 def _manner(settings: Settings) -> Manner:

@@ -6,7 +6,7 @@ calls it (doit, a test, a REPL) may forget all it knew.
 
 import fcntl
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,33 +15,11 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, JsonValue
 
 from knitter import receipt
-from knitter.aws.session import Cloud
 from knitter.errors import KnitterError
 from knitter.machine.scratch import discard, full_told
 from knitter.progress import say
 from knitter.receipt import Receipt
-from knitter.recipe.model import Recipe
-from knitter.settings import Settings
-
-
-@dataclass(frozen=True)
-class Build:
-    """One recipe at one site: all that a stage may ask for."""
-
-    recipe: Recipe
-    settings: Settings
-    cloud: Callable[[], Cloud]
-    """Connects on the first call; starts the lab if that is the cloud."""
-
-    @property
-    def directory(self) -> Path:
-        """Where this recipe's files lie."""
-        return self.settings.build_directory / self.recipe.name
-
-    @property
-    def cloud_name(self) -> str:
-        """`lab`, or the region, without connecting."""
-        return "lab" if self.settings.cloud == "lab" else self.settings.region
+from knitter.stages.build import Build
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
     packages:R -> rootfs:R -> disk:R -> boot:R -> snapshot:R -> ami:R -> build:R        for each recipe R
 
+By the road `surrogate`, volume:R is between boot:R and snapshot:R, and needs source:S if S is the surrogate's recipe.
+launch:R starts an instance of the AMI; nothing needs it.
+
 A task's target is its stage's receipt, and its file_dep are the receipts before it; whether it is up to date the stage
 itself knows (`Stage.is_current`), and its action is `ensure`.  doit's database is only a memory of that.
 """
@@ -17,17 +20,23 @@ from knitter.report import Product, Row, StageState, refusing
 from knitter.site import Site
 from knitter.stages.ami import Ami
 from knitter.stages.boot import Boot
+from knitter.stages.build import Build
 from knitter.stages.disk import Disk
+from knitter.stages.launch import Launch
 from knitter.stages.packages import Packages
 from knitter.stages.rootfs import Rootfs
 from knitter.stages.snapshot import Snapshot
-from knitter.stages.stage import Build, Stage, ensure
+from knitter.stages.source import Source, plan_recipe
+from knitter.stages.stage import Stage, ensure
+from knitter.stages.volume import Volume
 from knitter.suggest import nearest
 from knitter.tasks import way_out
 
 Task = dict[str, Any]
 
-CORRIDOR: Final[tuple[Stage, ...]] = (Packages(), Rootfs(), Disk(), Boot(), Snapshot(), Ami())
+CORRIDOR: Final[tuple[Stage, ...]] = (Packages(), Rootfs(), Disk(), Boot(), Volume(), Snapshot(), Ami())
+NAMES: Final = ("build", *(stage.name for stage in (*CORRIDOR, Launch(), Source())))
+"""Of all stages there may be."""
 WIDTH: Final = 80
 PLAIN: Final[Task] = {"io": {"capture": False}, "verbosity": 2}
 """Capturing would swap sys.stdout under other threads; stages log to files of their own."""
@@ -40,15 +49,34 @@ _KEEP: Final = {
 }
 
 
+def corridor(build: Build) -> tuple[Stage, ...]:
+    """The stages that lead to an AMI of *build*, by the road it takes."""
+    return tuple(stage for stage in CORRIDOR if build.via == "surrogate" or not isinstance(stage, Volume))
+
+
 def tasks(site: Site) -> Iterator[Task]:
     """Every stage of every recipe, in order; groups first, so that `doit list` begins with a legend."""
+    loaded = {name: _load(site, name) for name in site.names}
+    builds = [build for build in loaded.values() if isinstance(build, Build)]
+    written = any(build.via == "surrogate" for build in builds)
+    source = plan_recipe(site.settings) if written else ""
+    if source and source not in loaded:
+        raise KnitterError(f"surrogate_image names a recipe that is not here: {source}", hint=nearest(source, loaded))
     yield {"basename": "build", "name": None, "doc": "all of these in order, up to a registered AMI"}
-    for stage in CORRIDOR:
-        yield {"basename": stage.name, "name": None, "doc": stage.does}
+    for stage in (*CORRIDOR, Launch(), *((Source(),) if source else ())):
+        if written or not isinstance(stage, Volume):
+            yield {"basename": stage.name, "name": None, "doc": stage.does}
     width = room(site)
-    for name in site.names:
-        for task in _recipe(site, name):
+    for name, build in loaded.items():
+        for task in _recipe(name, build, is_source=name == source):
             yield {**task, "doc": fitting(task["doc"], width)}
+
+
+def _load(site: Site, name: str) -> Build | KnitterError:
+    try:
+        return site.build(name)
+    except KnitterError as error:
+        return error
 
 
 def misnamed(words: Sequence[str], names: Sequence[str]) -> KnitterError | None:
@@ -56,13 +84,12 @@ def misnamed(words: Sequence[str], names: Sequence[str]) -> KnitterError | None:
 
     names: of the recipes.
     """
-    stages = ["build", *(stage.name for stage in CORRIDOR)]
     for word in words:
         stage, colon, recipe = word.partition(":")
-        if stage in stages and colon and recipe not in names and not set(recipe) & set("*?["):
+        if stage in NAMES and colon and recipe not in names and not set(recipe) & set("*?["):
             return KnitterError(f"there is no recipe {recipe!r}", hint=nearest(recipe, names))
-        if stage not in stages and recipe in names:
-            return KnitterError(f"there is no stage {stage!r}", hint=nearest(stage, stages))
+        if stage not in NAMES and recipe in names:
+            return KnitterError(f"there is no stage {stage!r}", hint=nearest(stage, NAMES))
     return None
 
 
@@ -86,7 +113,7 @@ def rows(site: Site) -> Iterator[Row]:
             continue
         left = receipt.read(CORRIDOR[-1].receipt_path(build))
         image = left.facts["image"] if left else ""
-        states = tuple(_standing(build, stage) for stage in CORRIDOR)
+        states = tuple(_standing(build, stage) for stage in corridor(build))
         yield Row(name, build.recipe.description, states, str(image), build.cloud_name)
 
 
@@ -96,16 +123,18 @@ def _standing(build: Build, stage: Stage) -> StageState:
     return StageState(stage.name, "never" if never else "stale" if why else "current", why)
 
 
-def _recipe(site: Site, name: str) -> Iterator[Task]:
+def _recipe(name: str, build: Build | KnitterError, *, is_source: bool) -> Iterator[Task]:
     """The tasks of one recipe.  One that cannot be read breaks its own tasks, not the others'."""
-    try:
-        build = site.build(name)
-    except KnitterError as error:
-        yield from (_broken(basename, name, error) for basename in ("build", *(stage.name for stage in CORRIDOR)))
+    if isinstance(build, KnitterError):
+        yield from (_broken(basename, name, build) for basename in NAMES)
         return
     yield _build(build)
-    for position, stage in enumerate(CORRIDOR):
-        yield _stage(build, stage, CORRIDOR[:position][-1:])
+    stages = corridor(build)
+    for position, stage in enumerate(stages):
+        yield _stage(build, stage, stages[:position][-1:])
+    yield _stage(build, Launch(), ())
+    if is_source:
+        yield _stage(build, Source(), (Boot(),))
 
 
 def _broken(basename: str, name: str, error: KnitterError) -> Task:
@@ -123,19 +152,22 @@ def _build(build: Build) -> Task:
         "doc": build.recipe.description,
         "actions": None,
         "task_dep": [f"{CORRIDOR[-1].name}:{name}"],
-        "clean": [(_clean, [build, CORRIDOR])],
+        "clean": [(_clean, [build, corridor(build)])],
         "meta": {"farewell": partial(_product, build)},
     }
 
 
 def _stage(build: Build, stage: Stage, before: tuple[Stage, ...]) -> Task:
     needed = {type(one): one for one in (*before, *(earlier() for earlier in stage.consumes))}
+    receipts = [earlier.receipt_path(build) for earlier in needed.values()]
+    if isinstance(stage, Volume) and (name := plan_recipe(build.settings)):
+        receipts.append(build.settings.build_directory / name / build.cloud_name / f"{Source.name}.json")
     return {
         "basename": stage.name,
         "name": build.recipe.name,
         "doc": stage.does,
         "actions": [(refusing(_make), [build, stage])],
-        "file_dep": [str(earlier.receipt_path(build)) for earlier in needed.values()],
+        "file_dep": [str(path) for path in receipts],
         "targets": [str(stage.receipt_path(build))],
         "uptodate": [(_is_current, [build, stage])],
         "clean": [(_clean, [build, (stage,)])],
@@ -157,7 +189,7 @@ def _product(build: Build) -> Product:
         disk=build.directory / "disk.raw",
         disk_size=int(str(snapshot["size"])),
         uploaded=int(str(snapshot["bytes"])),
-        stages=tuple(stage.name for stage in CORRIDOR),
+        stages=tuple(stage.name for stage in corridor(build)),
     )
 
 

@@ -31,6 +31,17 @@ def schema_task(site: Site) -> Task:
     return _task(site, "schema", _schema, "write docs/recipe.schema.json and docs/recipe.md")
 
 
+def leave_cloud(site: Site) -> Callable[[], None]:
+    """What ends the surrogates of this run; tells what is removed, and what is still there."""
+
+    def leave() -> None:
+        left = site.pool.close(tell=lambda text: print(text, file=sys.stderr, flush=True))
+        for one in left:
+            print(one, file=sys.stderr)
+
+    return leave
+
+
 def _task(site: Site, name: str, action: Callable[[Site], None], doc: str) -> Task:
     return {
         "basename": name,

@@ -29,6 +29,7 @@ def doit_config() -> dict[str, Any]:
         database = site().settings.build_directory / ".doit.db"
         _make_room(database.parent)
         way_out.prepare()
+        way_out.at_end(desk.leave_cloud(site()))
         return {
             "default_tasks": ["overview"],
             "reporter": Reporter,

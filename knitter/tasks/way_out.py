@@ -1,7 +1,8 @@
 """The way out: whatever ends doit, no process and no temporary directory of knitter's stays behind.
 
 doit runs stages in daemon threads (-n 4): at Ctrl-C it leaves them where they are, and their `finally` never runs.  So
-at exit all waits are told to stop, all processes are ended, and the stages get a moment to clean up.
+at exit all waits are told to stop, all processes are ended, and the stages get a moment to clean up.  Last, what the
+run made in a cloud is removed: it takes its time, and tells of it.
 """
 
 import atexit
@@ -9,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, NoReturn
@@ -21,6 +22,7 @@ PATIENCE: Final = 10.0
 """Seconds that stages get to clean up."""
 
 _working: set[int] = set()
+_last: list[Callable[[], None]] = []
 _guard: Final = threading.Lock()
 
 
@@ -31,6 +33,11 @@ def prepare() -> None:
             signal.signal(number, _interrupt)
     atexit.register(_leave)
     sys.excepthook = _say
+
+
+def at_end(action: Callable[[], None]) -> None:
+    """Do *action* at exit, when everything else has ended.  It must raise nothing."""
+    _last.append(action)
 
 
 @contextmanager
@@ -65,3 +72,5 @@ def _leave() -> None:
     while _working and time.monotonic() < deadline:
         time.sleep(0.02)
         local.stop_all()
+    for action in _last:
+        action()

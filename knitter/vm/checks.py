@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from knitter.recipe.boot import Probe
@@ -39,9 +40,9 @@ echo "in sectors: disk $disk_size, root partition ends at $part_end, file system
 test $((disk_size - part_end)) -lt 8192
 test $((filesystem * 10)) -gt $(($(cat "/sys/class/block/${part##*/}/size") * 9))
 """
-_NETWORK: Final = f"""
+_NETWORK: Final = """
 ip -4 -o address show
-ip -4 -o address show | grep -qwF {GUEST_ADDRESS}
+ip -4 -o address show | grep -qwF ADDRESS
 ip -4 route show default | grep .
 grep '^nameserver' /etc/resolv.conf
 """
@@ -61,21 +62,31 @@ ABOUT: Final = 'uname -r; . /etc/os-release; echo "$PRETTY_NAME"'
 """Two lines for the receipt: kernel release, and name of the system."""
 
 
-def plan_checks(recipe: Recipe, firmware: Firmware, *, now: float) -> tuple[Probe, ...]:
-    """All checks of a guest that booted through *firmware*, the recipe's last.  now: seconds since 1970."""
-    return (*_built_in(recipe, firmware, int(now)), *recipe.check.probes)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the system finds itself: of a guest of our own, if nothing else is said."""
+
+    serial: str = SERIAL
+    """Of the root volume: its id without the dash."""
+    address: str = GUEST_ADDRESS
+    """IPv4, of its interface."""
 
 
-def _built_in(recipe: Recipe, firmware: Firmware, now: int) -> Iterator[Probe]:
+def plan_checks(recipe: Recipe, firmware: Firmware, *, now: float, place: Place = Place()) -> tuple[Probe, ...]:
+    """All checks of a system that booted through *firmware*, the recipe's last.  now: seconds since 1970."""
+    return (*_built_in(recipe, firmware, int(now), place), *recipe.check.probes)
+
+
+def _built_in(recipe: Recipe, firmware: Firmware, now: int, place: Place) -> Iterator[Probe]:
     yield Probe(name="the clock is right", run=_clock(now))  # first, while *now* is
     yield Probe(name="the system is running, no unit failed", run=_RUNNING)
     yield Probe(name="cloud-init is done, on EC2", run=_CLOUD_INIT, expect=r"status: (done|there is none)")
     yield Probe(name=f"it booted through {firmware.upper()}", run=_firmware(firmware))
-    yield Probe(name="the root is on the NVMe volume", run=_ROOT_DISK + _NVME, expect=SERIAL)
+    yield Probe(name="the root is on the NVMe volume", run=_ROOT_DISK + _NVME, expect=place.serial)
     if grows(recipe):
         yield Probe(name="the root has grown to the volume", run=_ROOT_DISK + _GROWN)
     yield Probe(name="the kernel has its arguments", run=_arguments(recipe.boot.arguments))
-    yield Probe(name="the network is up", run=_NETWORK)
+    yield Probe(name="the network is up", run=_NETWORK.replace("ADDRESS", place.address))
     yield Probe(
         name=f"instance metadata answers as {recipe.ami.imds}",
         run=_METADATA.replace("ADDRESS", ADDRESS),

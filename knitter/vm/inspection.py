@@ -1,9 +1,10 @@
-"""Log in to a guest and run its checks."""
+"""Log in to a guest, or an instance, and run its checks."""
 
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from knitter.command import script
 from knitter.errors import KnitterError
@@ -32,21 +33,37 @@ class Findings:
     """As /etc/os-release calls itself."""
 
 
+class Watch(Protocol):
+    """Looks after a system while it is waited for."""
+
+    name: str
+
+    def __call__(self) -> None:
+        """Tell how far it is.  Raises KnitterError if it is lost."""
+
+    def failure(self, brief: str, *, details: str = "", hint: str = "") -> KnitterError:
+        """The error *brief*, with what is known of the system."""
+
+
 def inspect(guest: qemu.Guest, recipe: Recipe, firmware: Firmware, secrets: login.Secrets, *, log: Path) -> Findings:
     """Check *guest*, which was just powered on.  Raises KnitterError naming the check, or what was waited for."""
     deadline = time.monotonic() + recipe.check.timeout
     watch = login.Watch(guest, name=f"{recipe.name} ({firmware})", log=log)
     endpoint = login.plan_endpoint(guest, recipe.check.user, secrets)
     with login.lease(endpoint, secrets.user, watch=watch, seconds=recipe.check.timeout) as machine:
-        probes = plan_checks(recipe, firmware, now=time.time())
-        for number, probe in enumerate(probes):
-            say(f"{watch.name}: {probe.name}", done=number, total=len(probes), unit="checks")
-            _check(machine, probe, watch, log=log, deadline=deadline)
-        kernel, system = machine.run(script(ABOUT), log=log, timeout=60).text.splitlines()
+        return run_checks(machine, plan_checks(recipe, firmware, now=time.time()), watch, log=log, deadline=deadline)
+
+
+def run_checks(machine: Ssh, probes: tuple[Probe, ...], watch: Watch, *, log: Path, deadline: float) -> Findings:
+    """Run *probes* on *machine*, one after the other.  deadline: of time.monotonic().  Raises KnitterError."""
+    for number, probe in enumerate(probes):
+        say(f"{watch.name}: {probe.name}", done=number, total=len(probes), unit="checks")
+        _check(machine, probe, watch, log=log, deadline=deadline)
+    kernel, system = machine.run(script(ABOUT), log=log, timeout=60).text.splitlines()
     return Findings((PINNED, *(probe.name for probe in probes)), kernel, system)
 
 
-def _check(machine: Ssh, probe: Probe, watch: login.Watch, *, log: Path, deadline: float) -> None:
+def _check(machine: Ssh, probe: Probe, watch: Watch, *, log: Path, deadline: float) -> None:
     try:
         done = machine.run(script(probe.run), log=log, check=False, timeout=max(1.0, deadline - time.monotonic()))
     except KnitterError as error:

@@ -1,8 +1,6 @@
 """A guest that booted and let knitter in, or the reason why it did not."""
 
 import json
-import os
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,28 +85,3 @@ def lease(endpoint: Endpoint, key: Key, *, watch: Watch, seconds: float) -> Iter
         yield machine
     finally:
         machine.close()
-
-
-def write_files(directory: Path, name: str, endpoint: Endpoint, secrets: Secrets) -> str:
-    """Write into *directory* what the user's own ssh needs.  Gives the command that logs in; scp takes its -F, too."""
-    key, known_hosts, config = (directory / file for file in ("key", "known_hosts", "ssh_config"))
-    with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.user.private)
-    known_hosts.write_text(f"[{endpoint.address}]:{endpoint.port} {endpoint.host_key}\n")
-    options = {
-        "HostName": endpoint.address,
-        "Port": endpoint.port,
-        "User": endpoint.user,
-        "IdentityFile": _quoted(key),
-        "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": _quoted(known_hosts),
-        "StrictHostKeyChecking": "yes",
-    }
-    lines = [f"Host {name}", *(f"    {option} {value}" for option, value in options.items())]
-    config.write_text("\n".join(lines) + "\n")
-    return shlex.join(["ssh", "-F", str(config), name])
-
-
-def _quoted(path: Path) -> str:
-    """As ssh_config(5) wants it; a per cent sign begins a token there."""
-    return f'"{path}"'.replace("%", "%%")

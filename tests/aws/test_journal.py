@@ -55,3 +55,15 @@ def test_garbage_is_not_believed(tmp_path: Path) -> None:
     path.write_bytes(b"snap-1\n5\n\xff\xfe\n")
     with Journal(path, "snap-1") as journal:
         assert journal.blocks == frozenset()
+
+
+def test_a_volume_that_was_begun_is_remembered(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", "vol-1") as journal:
+        assert not journal.begun
+        journal.add_begun()
+        journal.add(3)
+    with Journal(tmp_path / "journal", "vol-1") as again:
+        assert again.begun
+        assert again.blocks == {3}
+    with Journal(tmp_path / "journal", "vol-2") as other:
+        assert not other.begun

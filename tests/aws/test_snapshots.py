@@ -11,7 +11,8 @@ import pytest
 from knitter.aws import snapshots
 from knitter.aws.put import Engine
 from knitter.aws.session import Cloud
-from knitter.aws.snapshots import Order, Stored, ensure_snapshot, linear_checksum
+from knitter.aws.snapshots import Stored, ensure_snapshot, linear_checksum
+from knitter.aws.start import Order, token
 from knitter.aws.tags import as_dict, stamp
 from knitter.aws.upload import Manner
 from knitter.errors import CloudError, KnitterError
@@ -68,7 +69,7 @@ def test_linear_checksum_of_nothing() -> None:
 
 def test_tokens_differ_by_attempt_and_have_at_most_64_characters() -> None:
     """Amazon EBS User Guide, "Ensure idempotency in StartSnapshot API requests": up to 64 ASCII characters."""
-    tokens = {snapshots.token("f" * 64, attempt) for attempt in range(snapshots.ATTEMPTS)}
+    tokens = {token("f" * 64, attempt) for attempt in range(snapshots.ATTEMPTS)}
     assert len(tokens) == snapshots.ATTEMPTS
     assert max(map(len, tokens)) <= 64
 

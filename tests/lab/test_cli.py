@@ -11,7 +11,8 @@ import pytest
 
 from knitter.lab import service
 from knitter.lab.service import Lab
-from tests.lab.conftest import REGION, SIZE, make_snapshot
+from tests.lab.conftest import REGION, SIZE, make_snapshot, wait_for
+from tests.lab.test_instances import make_image, state
 
 pytestmark = pytest.mark.lab
 AWS = Path(sys.executable).with_name("aws")
@@ -53,3 +54,17 @@ def test_the_cli_reads_back_what_was_put(lab: Lab, ec2: Any, ebs: Any, tmp_path:
         aws(lab, "ebs", "get-snapshot-block", *place, str(tmp_path / "block"))
         read[index * SIZE : (index + 1) * SIZE] = (tmp_path / "block").read_bytes()
     assert read == disk
+
+
+def test_the_cli_launches_an_instance(lab: Lab, ec2: Any, snapshot: str) -> None:
+    """As the user guide shows it: run, wait, describe, console, terminate."""
+    image = make_image(ec2, snapshot)
+    asked = ("--image-id", image, "--instance-type", "t3.micro", "--user-data", "#cloud-config")
+    name = aws(lab, "ec2", "run-instances", *asked, "--count", "1")["Instances"][0]["InstanceId"]
+    wait_for(lambda: state(ec2, name) == "running")
+    reservation = aws(lab, "ec2", "describe-instances", "--instance-ids", name)["Reservations"][0]
+    assert reservation["Instances"][0]["PublicIpAddress"].startswith("127.")
+    output = aws(lab, "ec2", "get-console-output", "--instance-id", name, "--latest")["Output"]
+    assert output.startswith("on: bios")
+    ended = aws(lab, "ec2", "terminate-instances", "--instance-ids", name)["TerminatingInstances"][0]
+    assert ended["CurrentState"]["Name"] == "shutting-down"

@@ -1,6 +1,5 @@
 """Instances over the wire, on machines of the shelf.  Source of the rules: EC2 API reference, the action named."""
 
-import base64
 import json
 import os
 import signal
@@ -70,7 +69,7 @@ def reach(ec2: Any, name: str, wanted: str) -> dict[str, Any]:
 
 
 def console(ec2: Any, name: str) -> str:
-    return base64.b64decode(ec2.get_console_output(InstanceId=name)["Output"]).decode()
+    return str(ec2.get_console_output(InstanceId=name)["Output"])  # boto3 decodes it
 
 
 def test_an_instance_runs_stops_starts_and_ends(ec2: Any, launch: Callable[..., str]) -> None:
@@ -287,8 +286,9 @@ def test_after_a_restart_instances_are_gone_and_volumes_are_there(tmp_path: Path
         kept = make_volume(ec2)
         ec2.attach_volume(VolumeId=kept, InstanceId=name, Device="/dev/sdf")
         ec2.create_tags(Resources=[kept], Tags=[{"Key": "later", "Value": "yes"}])
-        (tmp_path / "volumes" / f"{kept}.raw").open("r+b").write(b"data")
-        (tmp_path / "volumes" / "vol-left.raw").touch()
+        volumes = tmp_path / "volumes"
+        write_at_start(volumes / f"{kept}.raw", b"data")
+        (volumes / "vol-left.raw").touch()
         os.kill(lab.pid, number)
         wait_for(lambda: service.find(tmp_path) is None)
         ec2 = boto_client(service.ensure(tmp_path, module="tests.lab.fakes"), "ec2")
@@ -297,11 +297,21 @@ def test_after_a_restart_instances_are_gone_and_volumes_are_there(tmp_path: Path
         assert [(one["VolumeId"], one["State"], one["Tags"][0]["Key"]) for one in volume] == [
             (kept, "available", "later")
         ]
-        assert [path.name for path in (tmp_path / "volumes").iterdir()] == [f"{kept}.raw"]
-        assert (tmp_path / "volumes" / f"{kept}.raw").open("rb").read(4) == b"data"
+        assert [path.name for path in volumes.iterdir()] == [f"{kept}.raw"]
+        assert read_start(volumes / f"{kept}.raw", 4) == b"data"
         assert volume_state(ec2, root) == ""
     finally:
         service.stop(tmp_path)
+
+
+def write_at_start(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+
+
+def read_start(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def test_calls_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

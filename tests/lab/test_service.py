@@ -141,7 +141,7 @@ def test_a_moto_that_has_moved_is_named(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from moto.ec2.responses.amis import AmisResponse;"
         "del AmisResponse.register_image; from knitter.lab.corrections import correct;"
-        "from knitter.lab.ledger import Ledger; correct(Ledger(Path(sys.argv[1])))"
+        "from knitter.lab.ledger import Ledger; correct(Ledger(Path(sys.argv[1])), None)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True, timeout=60

@@ -1,20 +1,26 @@
 """SSH against a real server: what is let in, what is refused, how commands end."""
 
+import hashlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from knitter import interrupt
 from knitter.command import command, script
 from knitter.errors import CommandError, KnitterError
+from knitter.machine import packets
 from knitter.machine.keys import new_key
-from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, connect, lease, plan_argv
+from knitter.machine.ssh import Endpoint, LostError, Ssh, UnansweredError, connect, lease, plan_argv
+from knitter.machine.stream import Stream
 from tests.machine.conftest import Server
 
 ROOT = os.geteuid() == 0
@@ -41,8 +47,9 @@ def test_what_comes_before_a_command() -> None:
 
 
 def test_who_is_not_root_becomes_root() -> None:
-    assert Ssh(Endpoint("192.0.2.7", 22, "admin", ""), None)._sudo == ("sudo", "-n", "--")  # type: ignore[arg-type]
-    assert Ssh(Endpoint("192.0.2.7", 22, "root", ""), None)._sudo == ()  # type: ignore[arg-type]
+    nobody: Any = None
+    assert Ssh(Endpoint("192.0.2.7", 22, "admin", ""), nobody, nobody)._sudo == ("sudo", "-n", "--")
+    assert Ssh(Endpoint("192.0.2.7", 22, "root", ""), nobody, nobody)._sudo == ()
 
 
 @pytest.mark.lab
@@ -169,3 +176,127 @@ class TestConnect:
 
 def no_wait() -> None:
     pass
+
+
+@pytest.mark.lab
+class TestStream:
+    def test_what_is_written_arrives_whole(self, machine: Ssh) -> None:
+        data, lines = os.urandom(20_000_000), []
+        with machine.stream(command("sh", "-c", "sha256sum; echo done >&2; exit 3")) as stream:
+            for start in range(0, len(data), 777_777):
+                stream.write(memoryview(data)[start : start + 777_777])
+            stream.end()
+            while stream.code is None:
+                lines += stream.lines(wait=0.5)
+            assert (lines, stream.code, stream.tail) == ([f"{hashlib.sha256(data).hexdigest()}  -"], 3, "done")
+
+    def test_lines_come_while_it_runs(self, machine: Ssh) -> None:
+        with machine.stream(command("cat", stdin="first\nsec")) as stream:
+            assert stream.lines(wait=10) == ["first"]
+            stream.write(b"ond\n")
+            assert stream.lines(wait=10) == ["second"]
+            assert stream.lines(wait=0.1) == []
+            assert stream.code is None
+
+    def test_a_command_that_reads_nothing_more(self, machine: Ssh) -> None:
+        with machine.stream(command("sh", "-c", "exit 5")) as stream:
+            stream.write(bytes(10_000_000))
+            while stream.code is None:
+                stream.lines(wait=0.5)
+            assert stream.code == 5
+
+    def test_a_signal_is_no_lost_connection(self, machine: Ssh) -> None:
+        with machine.stream(command("sh", "-c", "kill -9 $$")) as stream:
+            while stream.code is None:
+                stream.lines(wait=0.5)
+            assert stream.code == -1
+
+    def test_a_lost_connection(self, machine: Ssh, server: Server) -> None:
+        with machine.stream(command("cat")) as stream:
+            hang_up(server)
+            with pytest.raises(LostError, match="was lost"):
+                write_on(stream)
+
+    def test_a_command_that_does_not_read_can_be_interrupted(
+        self, machine: Ssh, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stopping = threading.Event()
+        monkeypatch.setattr(interrupt, "_stopping", stopping)
+        timer = threading.Timer(1, stopping.set)
+        timer.start()
+        start = time.monotonic()
+        with machine.stream(command("sleep", 600)) as stream, pytest.raises(interrupt.Interrupted):
+            stream.write(bytes(50_000_000))
+        assert time.monotonic() - start < 2.5
+        timer.join()
+
+    def test_keys_are_exchanged_anew_on_the_way(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(packets, "REKEY_AFTER", 3_000_000)
+        data = os.urandom(20_000_000)
+        found = connect(server.endpoint, server.key)
+        found._sudo = ()
+        assert found.run(command("sha256sum", stdin=data)).text.split()[0] == hashlib.sha256(data).hexdigest()
+        with found.stream(command("sha256sum")) as stream:
+            stream.write(data)
+            stream.end()
+            assert stream.lines(wait=30) == [f"{hashlib.sha256(data).hexdigest()}  -"]
+        found.close()
+
+
+@pytest.mark.lab
+class TestProxy:
+    CARRY = """
+import socket, sys, threading, os
+wire = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+def up():
+    while data := os.read(0, 65536): wire.sendall(data)
+    wire.shutdown(socket.SHUT_WR)
+threading.Thread(target=up, daemon=True).start()
+while data := wire.recv(65536): os.write(1, data)
+"""
+
+    def test_it_carries_the_connection_and_ends_with_it(self, server: Server) -> None:
+        before = children()
+        proxy = (sys.executable, "-c", self.CARRY, str(server.endpoint.port))
+        found = connect(replace(server.endpoint, address="i-0123", port=22, proxy=proxy), server.key)
+        found._sudo = () if not ROOT else found._sudo
+        data = os.urandom(3_000_000)
+        assert found.run(command("cat", stdin=data)).stdout == data
+        found.close()
+        assert children() == before
+
+    def test_its_failure_is_told(self, server: Server) -> None:
+        before = children()
+        proxy = ("sh", "-c", "echo TargetNotConnected >&2; exit 254")
+        with pytest.raises(UnansweredError) as caught:
+            connect(replace(server.endpoint, proxy=proxy), server.key)
+        assert "TargetNotConnected" in caught.value.details
+        assert "exit code 254" in caught.value.details
+        assert children() == before
+
+    def test_one_that_dies_is_told(self, server: Server) -> None:
+        proxy = (sys.executable, "-c", self.CARRY, str(server.endpoint.port))
+        found = connect(replace(server.endpoint, proxy=proxy), server.key)
+        with found.stream(command("cat")) as stream:
+            (pid,) = [pid for pid in children() if pid != server.process.pid]
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(LostError) as caught:
+                write_on(stream)
+        assert "ended with exit code -9" in caught.value.details
+        found.close()
+
+    def test_a_program_that_is_not_there(self, server: Server) -> None:
+        with pytest.raises(KnitterError, match="lacks no-such-program"):
+            connect(replace(server.endpoint, proxy=("no-such-program",)), server.key)
+
+
+def write_on(stream: Stream) -> None:
+    """Until something is raised."""
+    while True:
+        stream.write(bytes(1_000_000))
+        stream.lines()
+
+
+def children() -> list[int]:
+    found = [task.read_text().split() for task in Path("/proc/self/task").glob("*/children")]
+    return sorted(int(pid) for pids in found for pid in pids)

@@ -17,9 +17,10 @@ from knitter.recipe.model import Recipe
 from knitter.settings import Settings
 from knitter.stages import packages
 from knitter.stages.ami import Ami
+from knitter.stages.build import Build
 from knitter.stages.disk import BLOCKS, RAW, Disk
 from knitter.stages.snapshot import Snapshot
-from knitter.stages.stage import Build, Outcome, ensure
+from knitter.stages.stage import Outcome, ensure
 from knitter.units import BLOCK, GIB
 
 INDEXES = (0, 3, 700)

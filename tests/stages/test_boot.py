@@ -19,8 +19,9 @@ from knitter.recipe.model import Recipe
 from knitter.settings import Settings
 from knitter.stages import guest
 from knitter.stages.boot import Boot
+from knitter.stages.build import Build
 from knitter.stages.disk import RAW, Disk
-from knitter.stages.stage import Build, ensure
+from knitter.stages.stage import ensure
 from knitter.units import GIB
 from tests.desk import Desk
 

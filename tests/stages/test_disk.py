@@ -20,9 +20,10 @@ from knitter.recipe.load import load
 from knitter.recipe.model import Recipe
 from knitter.settings import Settings
 from knitter.stages.boot import Boot
+from knitter.stages.build import Build
 from knitter.stages.disk import Disk
 from knitter.stages.rootfs import Rootfs
-from knitter.stages.stage import Build, Outcome, ensure
+from knitter.stages.stage import Outcome, ensure
 from knitter.units import BLOCK, GIB, MIB
 from tests.desk import Desk
 from tests.disk import tiny_root

@@ -18,8 +18,9 @@ from knitter.machine.local import Local
 from knitter.recipe.model import Packages as Section
 from knitter.recipe.model import Recipe
 from knitter.settings import Settings
+from knitter.stages.build import Build
 from knitter.stages.packages import Packages
-from knitter.stages.stage import Build, Outcome, ensure
+from knitter.stages.stage import Outcome, ensure
 from tests.debian_archive import DebianArchive
 
 pytestmark = pytest.mark.lab

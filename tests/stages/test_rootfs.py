@@ -14,9 +14,10 @@ from knitter.errors import KnitterError
 from knitter.recipe import load
 from knitter.recipe.model import Recipe
 from knitter.settings import Settings
+from knitter.stages.build import Build
 from knitter.stages.packages import Packages
 from knitter.stages.rootfs import Rootfs
-from knitter.stages.stage import Build, ensure
+from knitter.stages.stage import ensure
 from tests.desk import Desk
 
 

@@ -13,7 +13,8 @@ from knitter.errors import KnitterError
 from knitter.receipt import Receipt, digest_of
 from knitter.recipe.model import Packages, Recipe, System
 from knitter.settings import Settings
-from knitter.stages.stage import Build, Made, Stage, Work, ensure, section
+from knitter.stages.build import Build
+from knitter.stages.stage import Made, Stage, Work, ensure, section
 
 
 def no_cloud() -> Cloud:

@@ -1,5 +1,6 @@
 """What the metadata service answers."""
 
+import json
 from http import HTTPStatus
 
 import pytest
@@ -135,3 +136,35 @@ def test_routes(method: str, path: str, status: int) -> None:
 
 def test_versions_are_listed() -> None:
     assert b"latest" in Service(instance("v1.0")).answer("GET", "/", {}).body.split(b"\n")
+
+
+def test_what_an_instance_is_told_of_itself() -> None:
+    told = Instance(
+        user_data=b"",
+        public_key="",
+        instance_type="m5.large",
+        availability_zone="eu-central-1b",
+        region="eu-central-1",
+        account="111122223333",
+        life_cycle="spot",
+        tags=(("Name", "a guest"),),
+    )
+    tree = plan_tree(told)
+    expected = {
+        "meta-data/instance-type": "m5.large",
+        "meta-data/placement/availability-zone": "eu-central-1b",
+        "meta-data/instance-life-cycle": "spot",
+        "meta-data/tags/instance": "Name",
+        "meta-data/tags/instance/Name": "a guest",
+        "meta-data/public-keys": None,
+    }
+    assert {path: find(tree, path) for path in expected} == expected
+    document = json.loads(find(tree, "dynamic/instance-identity/document") or "")
+    assert (document["accountId"], document["instanceType"]) == ("111122223333", "m5.large")
+    assert find(plan_tree(instance()), "meta-data/tags") is None
+
+
+def test_a_service_that_is_off_answers_nobody() -> None:
+    service = Service(instance("disabled"))
+    assert token(service).status == HTTPStatus.FORBIDDEN
+    assert service.answer("GET", "/latest/meta-data/", {}).status == HTTPStatus.FORBIDDEN

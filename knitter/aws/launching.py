@@ -1,0 +1,131 @@
+"""An EC2 instance is started, wherever there is capacity.
+
+Sources: Amazon EC2 API Reference, RunInstances, "Error codes for the Amazon EC2 API"; Amazon EC2 User Guide, "Ensuring
+idempotency" (ClientToken).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from knitter.aws.explain import explained
+from knitter.aws.network import Interface, Subnet
+from knitter.aws.session import Cloud
+from knitter.aws.source import SourceImage
+from knitter.aws.tags import as_list
+from knitter.errors import CloudError
+from knitter.progress import say
+
+ELSEWHERE: Final = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientCapacity",
+        "InsufficientFreeAddressesInSubnet",
+        "InstanceLimitExceeded",
+        "VcpuLimitExceeded",
+        "MaxSpotInstanceCountExceeded",
+        "SpotMaxPriceTooLow",
+        "Unsupported",
+    }
+)
+"""Refusals that another type, zone or market may not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The instance that is wanted."""
+
+    image: SourceImage
+    types: tuple[str, ...]
+    """Tried in this order, each in every subnet."""
+    subnets: tuple[Subnet, ...]
+    groups: tuple[str, ...]
+    """Security groups."""
+    user_data: str
+    token: str
+    """Makes a repeated request start nothing twice; of this launch alone."""
+    tags: dict[str, str]
+    """Of the instance, its volumes and its interface."""
+    interface: Interface = "public_ip"
+    spot: bool = False
+    """Ask for spot capacity everywhere before asking for any on demand."""
+    profile: str = ""
+    tenancy: str = "default"
+    encrypted: bool = True
+    """The root volume."""
+
+
+def launch(cloud: Cloud, wanted: Launch) -> str:
+    """Id of an instance that was started, `pending`.  Raises CloudError: with every refusal, if nowhere is capacity."""
+    refused: list[str] = []
+    for market, kind, subnet in _places(wanted):
+        say(f"starting a {kind} in {subnet.zone}{' (spot)' if market == 'spot' else ''}")
+        try:
+            with explained(f"starting a {kind} in {subnet.zone}"):
+                answer = cloud.ec2.run_instances(**plan_request(wanted, market, kind, subnet))
+                return answer["Instances"][0]["InstanceId"]
+        except CloudError as error:
+            if error.code not in ELSEWHERE:
+                raise
+            refused.append(f"{kind} in {subnet.zone}, {market}: {error.code}")
+    raise CloudError(
+        "no instance could be started",
+        code="InsufficientInstanceCapacity",
+        details="\n".join(refused),
+        hint="name more surrogate_types or surrogate_subnets in .doit.cfg, or try again later",
+    )
+
+
+def _places(wanted: Launch) -> Iterator[tuple[str, str, Subnet]]:
+    """Market, type and subnet, in the order in which they are tried."""
+    for market in ("spot", "on-demand") if wanted.spot else ("on-demand",):
+        for kind in wanted.types:
+            for subnet in wanted.subnets:
+                yield market, kind, subnet
+
+
+def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet) -> dict[str, Any]:
+    """The parameters of RunInstances."""
+    place = f"{wanted.token}{market}{kind}{subnet.id}"
+    spot = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
+    root = {"DeleteOnTermination": True} | ({"Encrypted": True} if wanted.encrypted else {})
+    kinds = ("instance", "volume", "network-interface", *(("spot-instances-request",) if market == "spot" else ()))
+    plan = {
+        "ClientToken": hashlib.sha256(place.encode()).hexdigest(),
+        "ImageId": wanted.image.id,
+        "InstanceType": kind,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "UserData": wanted.user_data,
+        "NetworkInterfaces": [_interface(wanted, subnet)],
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+        "BlockDeviceMappings": [{"DeviceName": wanted.image.root_device, "Ebs": root}],
+        "InstanceMarketOptions": spot if market == "spot" else None,
+        "IamInstanceProfile": _profile(wanted.profile),
+        "Placement": {"Tenancy": wanted.tenancy} if wanted.tenancy != "default" else None,
+        "TagSpecifications": [{"ResourceType": one, "Tags": as_list(wanted.tags)} for one in kinds],
+    }
+    return {name: value for name, value in plan.items() if value is not None}
+
+
+def _interface(wanted: Launch, subnet: Subnet) -> dict[str, Any]:
+    interface = {
+        "DeviceIndex": 0,
+        "SubnetId": subnet.id,
+        "Groups": list(wanted.groups),
+        "DeleteOnTermination": True,
+    }
+    match wanted.interface:
+        case "public_ip" | "dns":
+            return interface | {"AssociatePublicIpAddress": True}
+        case "ipv6":
+            return interface | {"Ipv6AddressCount": 1}
+        case "private_ip":
+            return interface | {"AssociatePublicIpAddress": False}
+
+
+def _profile(name: str) -> dict[str, str] | None:
+    return {"Arn" if name.startswith("arn:") else "Name": name} if name else None

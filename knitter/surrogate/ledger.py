@@ -1,0 +1,101 @@
+"""What this run has made in the cloud and must not outlive it.  However the run ends, it is removed, or named.
+
+The list in memory is what to expect; the tag of the run finds what a request made whose answer never came.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from knitter import interrupt
+from knitter.aws import instances, network, sweep, volumes
+from knitter.aws.session import Cloud
+from knitter.errors import KnitterError
+
+Kind = Literal["instance", "volume", "security group"]
+
+COMMANDS: Final[dict[Kind, str]] = {
+    # in the order of removal: a volume is free when its instance has ended, a group when nothing uses it
+    "instance": "aws ec2 terminate-instances --instance-ids {id} --region {region}",
+    "volume": "aws ec2 delete-volume --volume-id {id} --region {region}",
+    "security group": "aws ec2 delete-security-group --group-id {id} --region {region}",
+}
+_REMOVE: Final[dict[Kind, Callable[[Cloud, str], None]]] = {
+    "instance": instances.terminate,
+    "volume": volumes.delete,
+    "security group": network.delete_group,
+}
+_FIND: Final[dict[Kind, Callable[[Cloud], list[str]]]] = {
+    "instance": sweep.instances,
+    "volume": sweep.volumes,
+    "security group": sweep.groups,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is still there, and why."""
+
+    kind: Kind
+    id: str
+    region: str
+    why: str
+
+    def __str__(self) -> str:
+        command = COMMANDS[self.kind].format(id=self.id, region=self.region)
+        return f"{self.kind} {self.id} is still there: {self.why}\n  {command}"
+
+
+class Ledger:
+    """The list of them, in one cloud.  Thread-safe."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._made: dict[str, Kind] = {}
+        self._stays: dict[str, str] = {}
+        self._guard = threading.Lock()
+
+    def add(self, kind: Kind, name: str) -> None:
+        """The thing *name* was just made."""
+        with self._guard:
+            self._made[name] = kind
+
+    def strike(self, name: str) -> None:
+        """The thing *name* is gone."""
+        with self._guard:
+            self._made.pop(name, None)
+            self._stays.pop(name, None)
+
+    def leave(self, name: str, why: str) -> None:
+        """The thing *name* is to stay; the user is told *why*."""
+        with self._guard:
+            self._stays[name] = why
+
+    def close(self, tell: Callable[[str], None]) -> list[Left]:
+        """Remove everything but what is to stay; gives all that is still there.  *tell* hears of each removal."""
+        with interrupt.cleaning():
+            found = [one for kind in COMMANDS for one in self._close(kind, tell)]
+        return found + [Left(self._made[name], name, self._cloud.region, why) for name, why in self._stays.items()]
+
+    def _close(self, kind: Kind, tell: Callable[[str], None]) -> list[Left]:
+        left = []
+        for name in self._expected(kind):
+            tell(f"removing {kind} {name}")
+            try:
+                _REMOVE[kind](self._cloud, name)
+                self.strike(name)
+            except KnitterError as error:
+                left.append(Left(kind, name, self._cloud.region, error.brief))
+            except KeyboardInterrupt:
+                left.append(Left(kind, name, self._cloud.region, "interrupted while removing it"))
+        return left
+
+    def _expected(self, kind: Kind) -> list[str]:
+        with self._guard:
+            known = [name for name, one in self._made.items() if one == kind]
+        try:
+            found = _FIND[kind](self._cloud)
+        except (KnitterError, KeyboardInterrupt):
+            found = []  # what is known is tried all the same
+        return [name for name in dict.fromkeys((*known, *found)) if name not in self._stays]

@@ -1,0 +1,219 @@
+"""One surrogate: started, logged in to, kept alive while it works."""
+
+import shlex
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from secrets import token_hex
+from time import monotonic
+from typing import Final
+
+from knitter.aws import instances, launching, network
+from knitter.aws.instances import Instance
+from knitter.aws.launching import Launch
+from knitter.aws.session import Cloud
+from knitter.aws.source import SourceImage
+from knitter.aws.tags import RECIPE, STAGE, ensure_tags, expiry_tag, run_tag
+from knitter.errors import KnitterError
+from knitter.machine.keys import Key, new_key
+from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, wait_ssh
+from knitter.progress import say
+from knitter.settings import Settings
+from knitter.surrogate.ledger import Ledger
+from knitter.surrogate.user_data import plan_user_data, push_back
+
+TYPES: Final = {
+    "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
+    "arm64": ("t4g.medium", "m6g.large", "m7g.large"),
+}
+"""By architecture: the cheapest that burst to 2 Gbit/s to EBS, more than a default gp3 volume takes, then others."""
+LAB_PORT: Final = 2222
+"""Where the lab's instances let knitter in: 22 is the host's own."""
+GROUP_PREFIX: Final = "knitter-"
+"""Begins the names of temporary security groups."""
+BOOT: Final = 15 * 60.0
+"""Seconds from `running` until it lets knitter in, at most; under an emulated processor it takes minutes."""
+LOOK_EVERY: Final = 10.0
+"""Seconds between two looks at whether an instance that does not answer still runs."""
+
+
+@dataclass
+class Surrogate:
+    """An instance that lets knitter in.  Its keys live only here."""
+
+    cloud: Cloud
+    instance: Instance
+    endpoint: Endpoint
+    key: Key
+    seconds: int
+    """It lives, from the last `push_back` on."""
+    group: str = ""
+    """Its temporary security group."""
+    volumes: list[str] = field(default_factory=list)
+    """That are attached for a recipe."""
+    attaching: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a volume is attached: two would be given the same device name."""
+    _pushed: "count[int]" = field(default_factory=lambda: count(1))
+
+    def connect(self) -> Ssh:
+        """Log in anew.  Raises InstanceLostError if it has ended, KnitterError if it does not answer."""
+        say(f"waiting until {self.instance.id} lets knitter in")
+        look = _Look(self.cloud, self.instance.id)
+        try:
+            return wait_ssh(self.endpoint, self.key, deadline=monotonic() + BOOT, meanwhile=look)
+        except UnansweredError as error:
+            look(now=True)
+            raise _silent(self, error) from error
+
+    @contextmanager
+    def kept_alive(self, *things: str) -> Iterator[None]:
+        """Put its end off, now and again as long as the block runs; the tags of it and of *things* say so, too."""
+        done = threading.Event()
+        self._push_back(things)
+        keeper = threading.Thread(target=self._keep, args=(done, things), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _keep(self, done: threading.Event, things: tuple[str, ...]) -> None:
+        while not done.wait(self.seconds / 3):
+            with suppress(KnitterError):  # the work itself will tell what is wrong
+                self._push_back(things)
+
+    def _push_back(self, things: tuple[str, ...]) -> None:
+        machine = self.connect()
+        try:
+            machine.run(push_back(next(self._pushed), seconds=self.seconds), timeout=60)
+        finally:
+            machine.close()
+        ensure_tags(self.cloud, [self.instance.id, *things], expiry_tag(self.seconds))
+
+
+class _Look:
+    """Looks every few seconds whether an instance still runs.  Raises InstanceLostError if it does not."""
+
+    def __init__(self, cloud: Cloud, instance: str) -> None:
+        self._cloud = cloud
+        self._instance = instance
+        self._next = monotonic() + LOOK_EVERY
+
+    def __call__(self, *, now: bool = False) -> None:
+        if monotonic() < self._next and not now:
+            return
+        self._next = monotonic() + LOOK_EVERY
+        found = instances.find_instance(self._cloud, self._instance)
+        if found is None or found["State"]["Name"] in instances.LOST:
+            raise instances.lost(self._instance, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What an instance is started for."""
+
+    recipe: str
+    stage: str = "surrogate"
+    encrypted: bool = True
+    """Its root volume."""
+
+
+def start(
+    cloud: Cloud, settings: Settings, image: SourceImage, *, zone: str = "", ledger: Ledger, purpose: Purpose
+) -> Surrogate:
+    """An instance that was just started; `connect` waits until it lets knitter in.
+
+    zone: where it is tried first; "": anywhere.
+    Raises CloudError, KnitterError; what was made by then is in *ledger*.
+    """
+    subnets = _near(zone, network.find_subnets(cloud, settings.surrogate_subnets))
+    tags = {STAGE: purpose.stage, RECIPE: purpose.recipe, "Name": f"knitter-{purpose.stage}-{purpose.recipe}"}
+    tags |= run_tag() | expiry_tag(settings.surrogate_ttl)
+    groups, subnets = _groups(cloud, settings, subnets, tags, ledger)
+    host, client = new_key(), new_key()
+    wanted = Launch(
+        image=image,
+        types=settings.surrogate_types or TYPES[image.architecture],
+        subnets=subnets,
+        groups=groups,
+        user_data=plan_user_data(host, client, seconds=settings.surrogate_ttl),
+        token=token_hex(16),
+        tags=tags,
+        interface=settings.ssh_interface,
+        spot=settings.surrogate_spot,
+        profile=settings.surrogate_profile,
+        tenancy=settings.surrogate_tenancy,
+        encrypted=purpose.encrypted,
+    )
+    instance = _launched(cloud, wanted, ledger)
+    endpoint = plan_endpoint(cloud, settings, instance, user=image.user, host_key=host.public)
+    group = "" if settings.surrogate_security_groups else groups[0]
+    return Surrogate(cloud, instance, endpoint, client, settings.surrogate_ttl, group)
+
+
+def _launched(cloud: Cloud, wanted: Launch, ledger: Ledger) -> Instance:
+    """The instance *wanted*, running, and in *ledger* from the first moment on."""
+    name = launching.launch(cloud, wanted)
+    ledger.add("instance", name)
+    return instances.wait_running(cloud, name)
+
+
+def plan_endpoint(cloud: Cloud, settings: Settings, instance: Instance, *, user: str, host_key: str) -> Endpoint:
+    """The way in, as the settings want it.  Raises KnitterError if the instance has no such address."""
+    port = settings.ssh_port or (LAB_PORT if cloud.name == "lab" else 22)
+    address = instance.addresses.get(settings.ssh_interface, "")
+    if not address and not settings.ssh_proxy_command:
+        raise KnitterError(
+            f"instance {instance.id} has no address of the kind {settings.ssh_interface}",
+            hint="set ssh_interface in .doit.cfg, surrogate_subnets with such addresses, or ssh_proxy_command",
+        )
+    values = {"instance_id": instance.id, "address": address, "region": cloud.region, "port": str(port)}
+    return Endpoint(address or instance.id, port, user, host_key, proxy=_filled(settings.ssh_proxy_command, values))
+
+
+def _filled(text: str, values: dict[str, str]) -> tuple[str, ...]:
+    words = shlex.split(text)
+    for name, value in values.items():
+        words = [word.replace(f"{{{name}}}", value) for word in words]
+    return tuple(words)
+
+
+def _near(zone: str, subnets: tuple[network.Subnet, ...]) -> tuple[network.Subnet, ...]:
+    return tuple(sorted(subnets, key=lambda subnet: bool(zone) and subnet.zone != zone))
+
+
+def _groups(
+    cloud: Cloud, settings: Settings, subnets: tuple[network.Subnet, ...], tags: dict[str, str], ledger: Ledger
+) -> tuple[tuple[str, ...], tuple[network.Subnet, ...]]:
+    """Security groups, and the subnets they are good for: a group belongs to one VPC."""
+    if settings.surrogate_security_groups:
+        return settings.surrogate_security_groups, subnets
+    network.check_sources(settings.surrogate_sources, allow_world=settings.allow_world)
+    near = tuple(subnet for subnet in subnets if subnet.vpc == subnets[0].vpc)
+    sources = settings.surrogate_sources
+    if not settings.ssh_proxy_command:
+        sources = sources or (network.find_source_block(cloud, settings.ssh_interface, subnets[0]),)
+    group = network.create_group(
+        cloud, name=f"{GROUP_PREFIX}{token_hex(8)}", vpc=near[0].vpc, sources=sources, tags=tags, made=_entered(ledger)
+    )
+    return (group,), near
+
+
+def _entered(ledger: Ledger) -> Callable[[str], None]:
+    return lambda name: ledger.add("security group", name)
+
+
+def _silent(surrogate: Surrogate, error: UnansweredError) -> KnitterError:
+    try:
+        lines = instances.console(surrogate.cloud, surrogate.instance.id).splitlines()[-15:]
+    except KnitterError:
+        lines = []
+    shown = "\n".join(["console:", *(f"  {line}" for line in lines)]) if lines else ""
+    return KnitterError(
+        f"{surrogate.instance.id} does not let knitter in at {surrogate.endpoint}",
+        details="\n".join(filter(None, (error.brief, error.details, shown))),
+        hint="is port 22 open on the way there (security groups, network ACLs, a route)?  is surrogate_user right?  "
+        "else set ssh_interface or ssh_proxy_command in .doit.cfg; on_failure = keep leaves it on for a look",
+    )
