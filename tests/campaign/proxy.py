@@ -36,7 +36,7 @@ class Proxy(Loopback):
     injected: Counter[str] = field(default_factory=Counter)
     """What went wrong in the present run, and how often."""
     carried_out: Counter[str] = field(default_factory=Counter)
-    """Actions that changed something and succeeded, in all runs; blocks by index."""
+    """Actions that changed something and succeeded; blocks by index."""
     lost: Counter[str] = field(default_factory=Counter)
     """Those of them whose answer was lost."""
     heard: int = 0
@@ -52,7 +52,7 @@ class Proxy(Loopback):
         with self._guard:
             self.plan, self.on_strike = plan, on_strike
             self.heard = 0
-            self.injected = Counter()
+            self.injected, self.carried_out, self.lost = Counter(), Counter(), Counter()
             self._numbers.clear()
             self._settled.clear()
             self._full.clear()

@@ -1,0 +1,292 @@
+"""One seed, played: faulty runs of doit on a desk of its own, then a clean one, then a look at what is there."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NoReturn
+
+from knitter import receipt, settings
+from knitter.cache import Cache
+from knitter.disk import blocks
+from knitter.files import sha256_of
+from knitter.lab.service import Lab
+from knitter.receipt import Receipt
+from knitter.recipe import load
+from knitter.stages import packages
+from knitter.stages.boot import Boot
+from knitter.stages.build import Build
+from knitter.stages.disk import BLOCKS, RAW, Disk
+from knitter.stages.packages import Packages
+from knitter.stages.rootfs import Rootfs
+from knitter.units import BLOCK, GIB, MIB
+from tests.campaign import cut
+from tests.campaign.conftest import register
+from tests.campaign.draw import Case, Run
+from tests.campaign.faults import Plan
+from tests.campaign.proxy import Proxy
+from tests.desk import Desk
+from tests.lab.conftest import boto_client, read_blocks
+from tests.stages.small import LOCK
+
+LIMIT: Final = 240.0
+"""Seconds that a run has."""
+COUNT: Final = 40
+"""Blocks of a disk that are not zero."""
+TYPES: Final = "t3.micro t3.small t3.medium"
+RECIPE: Final = """description = "of a campaign"
+
+[packages]
+release = "tiny"
+"""
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    seed: int
+    road: str
+    faults: Counter[str] = field(default_factory=Counter)
+    ends: list[str] = field(default_factory=list)
+    result: str = "failed"
+
+
+@dataclass
+class Left:
+    """What knitter made in the region and is still there, by id."""
+
+    instances: set[str]
+    volumes: set[str]
+    groups: set[str]
+    snapshots: set[str]
+    images: set[str]
+
+    @property
+    def fleeting(self) -> set[str]:
+        return self.instances | self.volumes | self.groups
+
+
+class Trial:
+    """See above.  `play` raises AssertionError if knitter fails the seed."""
+
+    def __init__(self, case: Case, lab: Lab, region: str, root: Path) -> None:
+        self.case = case
+        self.region = region
+        self.lab = lab
+        self.row = Row(case.seed, case.road)
+        self.name = f"seed-{case.seed}"
+        self.desk = Desk(root, root / "cache")
+        self.outputs: list[str] = []
+        self._ec2: Any = boto_client(lab, "ec2", region=region)
+        self._ebs: Any = boto_client(lab, "ebs", region=region)
+
+    def play(self) -> None:
+        self._prepare()
+        with Proxy(self.lab, self.region) as proxy:
+            for number, run in enumerate(self.case.runs):
+                self._faulty(proxy, run, number)
+            self._clean(proxy)
+            self._check_one()
+        shutil.rmtree(self.desk.root)
+        self.row.result = "ok"
+
+    def _prepare(self) -> None:
+        """A checkout with a disk; what comes before it is taken for done."""
+        for folder in (self.desk.root / "recipes").iterdir():
+            shutil.rmtree(folder)
+        self.desk.write_recipe(self.name, RECIPE)
+        folder = self.desk.build / self.name
+        folder.mkdir(parents=True)
+        self.blocks = _write_disk(folder / RAW, Random(self.case.seed))
+        digest = blocks.write(folder / RAW, folder / BLOCKS)
+        (folder / packages.OUTPUT).write_text(LOCK.text())
+        (package,) = LOCK.packages  # its content is never looked at
+        (cached := Cache(self.desk.cache).path(package.sha256)).parent.mkdir(parents=True)
+        cached.write_bytes(bytes(package.size))
+        self.desk.settings = {
+            "region": self.region,
+            "via": self.case.road,
+            "boot_check": "no",
+            "surrogate_image": register(self._ec2, self._ebs),
+            "surrogate_user": "root",
+            "surrogate_types": TYPES,
+            "surrogate_ttl": "5min",
+            "uploads": "6",
+        }
+        self._vouch(digest)
+
+    def _build(self) -> Build:
+        """The recipe as the desk's doit sees it; its cloud is not asked."""
+        wanted = settings.load(self.desk.root / ".doit.cfg", self.desk.environment())
+        return Build(load.load(self.desk.root / "recipes", self.name), wanted, cloud=_none)
+
+    def _vouch(self, disk: str) -> None:
+        """Receipts of the stages up to the disk's boot."""
+        build = self._build()
+        lock = packages.Packages().folder(build) / packages.OUTPUT
+        digests = {"packages": sha256_of(lock), "disk": disk}
+        for stage in (Packages(), Rootfs(), Disk(), Boot()):
+            inputs = stage.inputs(build)
+            key = receipt.key_of(stage.name, stage.revision, inputs)
+            digest = digests.get(stage.name, key)
+            receipt.write(stage.receipt_path(build), Receipt(stage=stage.name, key=key, digest=digest, inputs=inputs))
+
+    def _faulty(self, proxy: Proxy, run: Run, number: int) -> None:
+        before, known = self._left(), self._journal()
+        proxy.begin(run.plan)
+        extra = {"surrogate_spot": "yes"} if run.spot else {}
+        if run.cuts:
+            log = self.desk.root / f"cuts-{number}"
+            extra["ssh_proxy_command"] = (
+                f"{sys.executable} {cut.__file__} --seed {run.plan.seed} --log {log} --cuts {run.cuts} "
+                f"--most {4 * MIB} {{address}} {{port}}"
+            )
+        self._began = time.monotonic()
+        process = self.desk.start(f"build:{self.name}", endpoint=proxy.url, **extra)
+        struck = threading.Event()
+
+        def strike() -> None:
+            if process.poll() is None and run.end != "itself":
+                struck.set()
+                process.send_signal(signal.Signals[run.end])
+
+        proxy.on_strike = strike
+        output = self._ended(process)
+        self.row.faults += proxy.injected
+        self.row.faults["SSH cut"] += self._cuts(number)
+        self._note(run.end if struck.is_set() else f"exit {process.returncode}")
+        self._check_puts(proxy, known)
+        if process.returncode != -signal.SIGKILL:
+            new = self._left().fleeting - before.fleeting
+            unnamed = [thing for thing in new if thing not in output]
+            assert not unnamed, f"{unnamed} left behind, and not named"
+
+    def _clean(self, proxy: Proxy) -> None:
+        known = self._journal()
+        proxy.begin(Plan())
+        self._began = time.monotonic()
+        process = self.desk.start(f"build:{self.name}", endpoint=proxy.url)
+        self._ended(process)
+        self._note(f"exit {process.returncode}")
+        assert process.returncode == 0, "the run without faults failed"
+        self._check_puts(proxy, known)
+        self._check_written(known)
+
+    def _note(self, end: str) -> None:
+        self.row.ends.append(f"{end} ({time.monotonic() - self._began:.0f} s)")
+
+    def _ended(self, process: subprocess.Popen[str]) -> str:
+        """What it printed, once it has ended by itself or as it was told to."""
+        try:
+            output, _ = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            self.outputs.append(process.communicate()[0])
+            raise AssertionError(f"did not end within {LIMIT:.0f} s") from None
+        self.outputs.append(f"exit code {process.returncode}\n{output}")
+        assert "Traceback" not in output
+        return output
+
+    def _cuts(self, number: int) -> int:
+        log = self.desk.root / f"cuts-{number}"
+        return sum(line != "all" for line in log.read_text().split()) if log.exists() else 0
+
+    def _check_puts(self, proxy: Proxy, known: dict[str, set[int]]) -> None:
+        """No block that was acknowledged is put again, in this run or after it."""
+        puts = {int(key.split()[1]): count for key, count in proxy.carried_out.items() if "PutSnapshotBlock" in key}
+        again = [index for index, count in puts.items() if count > 1 + proxy.lost[f"ebs:PutSnapshotBlock {index}"]]
+        assert not again, f"blocks {again} were put again though they had been acknowledged"
+        snapshots = set(self._journal()) & set(known)  # else the run began another snapshot
+        repeated = [index for index in puts if any(index in known[one] for one in snapshots)]
+        assert not repeated, f"blocks {repeated} were put again though an earlier run had put them"
+
+    def _check_written(self, known: dict[str, set[int]]) -> None:
+        """What the surrogate's last run wrote is what its journal lacked."""
+        log = self.desk.build / self.name / "logs" / "volume.log"
+        text = log.read_text() if log.exists() else ""
+        told = re.search(r"^volume (vol-\w+) in \S+: (\d+) blocks written", text, re.MULTILINE)
+        if told and self.case.road == "surrogate":
+            lacking = COUNT - len(known.get(told[1], ()))
+            assert int(told[2]) <= lacking, f"{told[2]} blocks were written, the journal lacked {lacking}"
+
+    def _journal(self) -> dict[str, set[int]]:
+        """Snapshot or volume -> its blocks that an earlier run knows to be there."""
+        found = {}
+        for path in (self.desk.build / self.name).glob("lab/*.journal"):
+            lines = path.read_text().split("\n")
+            found[lines[0]] = {int(line) for line in lines[1:-1] if line.isdecimal()}
+        return found
+
+    def _check_one(self) -> None:
+        """One AMI, one snapshot, which holds the disk; gc leaves just them."""
+        left = self._left()
+        assert len(left.images) == 1, f"AMIs: {left.images}"
+        assert len(left.snapshots) == 1, f"snapshots: {left.snapshots}"
+        (image,) = self._ec2.describe_images(ImageIds=list(left.images))["Images"]
+        assert re.fullmatch(rf"{self.name}-20261121-[0-9a-f]{{8}}", image["Name"]), image["Name"]
+        assert image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] in left.snapshots
+        assert read_blocks(self._ebs, next(iter(left.snapshots))) == self.blocks, "the snapshot is not the disk"
+        if os.environ.get("NO_GC"):
+            return  # TODO
+        self._gc("--yes", "--all")
+        after = self._left()
+        assert not after.fleeting, f"gc left {after.fleeting}"
+        assert (after.images, after.snapshots) == (left.images, left.snapshots)
+        assert "nothing is left over" in self._gc()
+
+    def _gc(self, *options: str) -> str:
+        process = self.desk.start("gc", *options, endpoint=self.lab.endpoint)
+        output = self._ended(process)
+        assert process.returncode == 0, "gc failed"
+        return output
+
+    def _left(self) -> Left:
+        ours = [{"Name": "tag:knitter:recipe", "Values": [self.name]}]
+        groups = self._ec2.describe_instances(Filters=ours)["Reservations"]
+        instances = {
+            one["InstanceId"]
+            for group in groups
+            for one in group["Instances"]
+            if one["State"]["Name"] not in ("shutting-down", "terminated")
+        }
+        return Left(
+            instances=instances,
+            volumes={
+                one["VolumeId"]
+                for one in self._ec2.describe_volumes(Filters=ours)["Volumes"]
+                if one["State"] != "deleting" and not _goes_with(one, instances)
+            },
+            groups={one["GroupId"] for one in self._ec2.describe_security_groups(Filters=ours)["SecurityGroups"]},
+            snapshots={one["SnapshotId"] for one in self._ec2.describe_snapshots(Filters=ours)["Snapshots"]},
+            images={one["ImageId"] for one in self._ec2.describe_images(Owners=["self"], Filters=ours)["Images"]},
+        )
+
+
+def _none() -> NoReturn:
+    raise AssertionError("the desk's own doit asks the cloud")
+
+
+def _goes_with(volume: Any, instances: set[str]) -> bool:
+    """Whether *volume* ends with one of *instances*."""
+    return any(one["DeleteOnTermination"] and one["InstanceId"] in instances for one in volume["Attachments"])
+
+
+def _write_disk(path: Path, rng: Random) -> dict[int, bytes]:
+    """1 GiB, of which COUNT blocks are random: those by index."""
+    indexes = rng.sample(range(GIB // BLOCK), COUNT)
+    data = {index: rng.randbytes(BLOCK) for index in indexes}
+    with path.open("wb") as file:
+        file.truncate(GIB)
+        for index, block in data.items():
+            file.seek(index * BLOCK)
+            file.write(block)
+    return data
