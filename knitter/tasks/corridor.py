@@ -28,6 +28,8 @@ from knitter.tasks import way_out
 Task = dict[str, Any]
 
 CORRIDOR: Final[tuple[Stage, ...]] = (Packages(), Rootfs(), Disk(), Boot(), Snapshot(), Ami())
+BESIDE: Final = ("preflight",)
+"""Tasks that each recipe has besides the corridor's."""
 WIDTH: Final = 80
 PLAIN: Final[Task] = {"io": {"capture": False}, "verbosity": 2}
 """Capturing would swap sys.stdout under other threads; stages log to files of their own."""
@@ -56,7 +58,7 @@ def misnamed(words: Sequence[str], names: Sequence[str]) -> KnitterError | None:
 
     names: of the recipes.
     """
-    stages = ["build", *(stage.name for stage in CORRIDOR)]
+    stages = ["build", *(stage.name for stage in CORRIDOR), *BESIDE]
     for word in words:
         stage, colon, recipe = word.partition(":")
         if stage in stages and colon and recipe not in names and not set(recipe) & set("*?["):
