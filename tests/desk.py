@@ -12,6 +12,7 @@ from pathlib import Path
 
 from knitter.receipt import Receipt, read
 from knitter.site import Site
+from tests.calls import FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 DOIT = Path(sys.executable).with_name("doit")
@@ -45,7 +46,11 @@ class Desk:
         return Site(self.root)
 
     def environment(self, **settings: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KNITTER_", "AWS_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name == FILE or not name.startswith(("KNITTER_", "AWS_"))
+        }
         ours = {"cache_directory": str(self.cache), **self.settings, **settings}
         return {**kept, **self.aws, "CI": "true", **{f"KNITTER_{name.upper()}": value for name, value in ours.items()}}
 

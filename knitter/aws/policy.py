@@ -32,7 +32,7 @@ _CREATING: Final = (
     "CreateSnapshot",
     "CreateSecurityGroup",
     "RegisterImage",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,14 @@ SCOPES: Final[dict[str, Scope]] = {
     "TagsAtCreation": Scope(("ec2:{region}:*:*/*",), _NEW | {"StringEquals": {"ec2:CreateAction": list(_CREATING)}}),
     "TagsOfOwnThings": Scope(("ec2:{region}:*:*/*",), _OURS),
     "SourceParameter": Scope(("ssm:{region}:*:parameter{parameter}",)),
-    "RoleOfTheProfile": Scope(
-        ("iam::{account}:role/*",), {"StringEquals": {"iam:PassedToService": "ec2.{domain}"}}
-    ),
+    "RoleOfTheProfile": Scope(("iam::{account}:role/*",), {"StringEquals": {"iam:PassedToService": "ec2.{domain}"}}),
     "SpotRole": Scope(
         ("iam::{account}:role/aws-service-role/spot.amazonaws.com/*",),
         {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}},
     ),
     "Key": Scope(("{key}",)),
     "KeyForStorage": Scope(("{key}",), {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
-}  # fmt: skip
+}
 """Name, which becomes the statement's Sid -> scope."""
 
 _ROADS: Final = "direct surrogate"

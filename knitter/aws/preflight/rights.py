@@ -119,9 +119,7 @@ _ABOUT_THINGS: Final = (
         "ModifyInstanceAttribute",
         {
             "InstanceId": _INSTANCE,
-            "BlockDeviceMappings": [
-                {"DeviceName": _DEVICE, "Ebs": {"VolumeId": _VOLUME, "DeleteOnTermination": True}}
-            ],
+            "BlockDeviceMappings": [{"DeviceName": _DEVICE, "Ebs": {"VolumeId": _VOLUME, "DeleteOnTermination": True}}],
         },
     ),
     Trial("DetachVolume", {"VolumeId": _VOLUME}),
@@ -129,7 +127,7 @@ _ABOUT_THINGS: Final = (
     Trial("DeleteVolume", {"VolumeId": _VOLUME}),
     Trial("TerminateInstances", {"InstanceIds": [_INSTANCE]}),
     Trial("GetConsoleOutput", {"InstanceId": _INSTANCE}),
-)  # fmt: skip
+)
 
 
 def _try(cloud: Cloud, trial: Trial) -> Finding:
