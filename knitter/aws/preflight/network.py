@@ -36,8 +36,7 @@ def check_network(cloud: Cloud, settings: Settings) -> "tuple[list[Finding], lis
     found = asked("subnets", look)
     if subnets:
         found += asked("way in", lambda: _way_in(cloud, settings, subnets))
-        found += asked("security groups", lambda: _groups(cloud, settings, subnets))
-    return found, subnets
+    return found + asked("security groups", lambda: _groups(cloud, settings, subnets)), subnets
 
 
 def _subnets(cloud: Cloud, settings: Settings) -> "list[SubnetTypeDef]":

@@ -137,11 +137,13 @@ def _try(cloud: Cloud, trial: Trial) -> Finding:
         with explained(about):
             call(DryRun=True, **trial.parameters)
     except CloudError as error:
-        return _judge(about, trial, error)
+        return judge(trial, error)
     return note(about, "not asked: the endpoint ignores DryRun")
 
 
-def _judge(about: str, trial: Trial, error: CloudError) -> Finding:
+def judge(trial: Trial, error: CloudError) -> Finding:
+    """What the refusal of *trial* tells: DryRunOperation is one, and means yes."""
+    about = f"ec2:{trial.action}"
     if error.code == "DryRunOperation" or (not trial.makes and _is_missing(error.code)):
         return ok(about, "allowed")
     if error.code in UNKNOWN:
