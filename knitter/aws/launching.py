@@ -17,6 +17,11 @@ from knitter.aws.tags import as_list
 from knitter.errors import CloudError
 from knitter.progress import say
 
+USUAL_TYPES: Final[dict[str, tuple[str, ...]]] = {
+    "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
+    "arm64": ("t4g.medium", "m6g.large", "m7g.large"),
+}
+"""By architecture: the cheapest that burst to 2 Gbit/s to EBS, more than a default gp3 volume takes, then others."""
 ELSEWHERE: Final = frozenset(
     {
         "InsufficientInstanceCapacity",

@@ -24,11 +24,6 @@ from knitter.settings import Settings
 from knitter.surrogate.ledger import Ledger
 from knitter.surrogate.user_data import plan_user_data, push_back
 
-TYPES: Final = {
-    "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
-    "arm64": ("t4g.medium", "m6g.large", "m7g.large"),
-}
-"""By architecture: the cheapest that burst to 2 Gbit/s to EBS, more than a default gp3 volume takes, then others."""
 LAB_PORT: Final = 2222
 """Where the lab's instances let knitter in: 22 is the host's own."""
 GROUP_PREFIX: Final = "knitter-"
@@ -135,7 +130,7 @@ def start(
     host, client = new_key(), new_key()
     wanted = Launch(
         image=image,
-        types=settings.surrogate_types or TYPES[image.architecture],
+        types=settings.surrogate_types or launching.USUAL_TYPES[image.architecture],
         subnets=subnets,
         groups=groups,
         user_data=plan_user_data(host, client, seconds=settings.surrogate_ttl),

@@ -316,7 +316,7 @@ def read_start(path: Path, count: int) -> bytes:
 
 def test_calls_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By IAM's names of the actions, and by whether knitter or somebody else called."""
-    monkeypatch.setenv("KNITTER_LAB_CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("LAB_CALLS", str(tmp_path / "calls"))
     try:
         lab = service.ensure(tmp_path / "lab", module="tests.lab.fakes")
         boto_client(lab, "sts").get_caller_identity()
