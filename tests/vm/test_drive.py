@@ -48,19 +48,18 @@ def test_plugged_and_copied(guest: qemu.Guest, tmp_path: Path) -> None:
         file.write(data)
     drive.plug(guest.monitor, disk)
     target = tmp_path / "copy.raw"
-    with target.open("wb") as file:
-        file.truncate(SIZE)
     shares = list(drive.copy(guest.monitor, disk, target))
     assert (shares[0], all(0 <= share <= 1 for share in shares)) == (0.0, True)
     assert target.read_bytes() == disk.path.read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.raw"]
     assert target.stat().st_blocks * 512 < SIZE // 2, "holes stay holes"
 
 
 @pytest.mark.lab
-def test_a_slot_holds_one_disk(guest: qemu.Guest, tmp_path: Path) -> None:
+def test_what_cannot_be_plugged_in_leaves_nothing_behind(guest: qemu.Guest, tmp_path: Path) -> None:
     with pytest.raises(KnitterError, match="QEMU refused device_add"):
-        drive.plug(guest.monitor, make_disk(tmp_path, "other", 1))
-    drive.plug(guest.monitor, make_disk(tmp_path, "third", 3))  # and QEMU is as it was
+        drive.plug(guest.monitor, make_disk(tmp_path, "other", qemu.SLOTS + 1))
+    drive.plug(guest.monitor, make_disk(tmp_path, "other", qemu.SLOTS))
 
 
 @pytest.mark.lab
