@@ -222,7 +222,7 @@ def _drives(wiring: Wiring) -> Iterator[str]:
 def _network(wiring: Wiring) -> Iterator[str]:
     net = SUBNET.rpartition(".")[0]
     options = (
-        # As in a VPC of EC2's default: a route for IPv6 that leads nowhere costs cloud-init 50 s (it asks fd00:ec2::254).
+        # As in EC2's default VPC: an IPv6 route that leads nowhere costs cloud-init 50 s (it asks fd00:ec2::254).
         "ipv6=off",
         f"net={SUBNET},host={net}.2,dns={net}.3,dhcpstart={GUEST_ADDRESS}",
         f"hostfwd=tcp:{wiring.forward[0]}:{wiring.forward[1]}-:22",
