@@ -70,3 +70,20 @@ def test_to_wait_for_a_guest_that_ends_is_an_error(guest: qemu.Guest, tmp_path: 
     with pytest.raises(KnitterError):
         drive.unplug(guest.monitor, disk)
     assert guest.wait() is not None
+
+
+@pytest.mark.lab
+def test_a_leased_guest_leaves_its_disk_and_its_folder_alone(tmp_path: Path) -> None:
+    hardware = qemu.Hardware("bios", Accelerator("tcg", "for the test"), memory=64 * 1024**2, cpus=1)
+    disk, folder, console = make_disk(tmp_path, "disk", 1).path, tmp_path / "folder", tmp_path / "console.log"
+    folder.mkdir()
+    before = disk.stat().st_mtime_ns
+    told = Instance(user_data=b"", public_key="")
+    log = tmp_path / "qemu.log"
+    with qemu.lease(hardware, told, disk=disk, size=2 * SIZE, directory=folder, console=console, log=log) as guest:
+        assert [path.name for path in folder.iterdir()] == ["overlay.qcow2"]
+        nodes = guest.monitor.execute("query-named-block-nodes", flat=True)
+        assert next(one["image"]["virtual-size"] for one in nodes if one["node-name"] == "root") == 2 * SIZE
+        assert guest.ssh_port > 1024
+    assert list(folder.iterdir()) == []
+    assert disk.stat().st_mtime_ns == before
