@@ -63,10 +63,13 @@ class Surrogate:
             raise _silent(self, error) from error
 
     @contextmanager
-    def kept_alive(self, *things: str) -> Iterator[None]:
-        """Put its end off, now and again as long as the block runs; the tags of it and of *things* say so, too."""
+    def kept_alive(self, machine: Ssh, *things: str) -> Iterator[None]:
+        """Put its end off, now and again as long as the block runs; the tags of it and of *things* say so, too.
+
+        machine: a connection to it; later ones are its own.
+        """
         done = threading.Event()
-        self._push_back(things)
+        self._push_back(machine, things)
         keeper = threading.Thread(target=self._keep, args=(done, things), daemon=True)
         keeper.start()
         try:
@@ -77,14 +80,14 @@ class Surrogate:
     def _keep(self, done: threading.Event, things: tuple[str, ...]) -> None:
         while not done.wait(self.seconds / 3):
             with suppress(KnitterError):  # the work itself will tell what is wrong
-                self._push_back(things)
+                machine = self.connect()
+                try:
+                    self._push_back(machine, things)
+                finally:
+                    machine.close()
 
-    def _push_back(self, things: tuple[str, ...]) -> None:
-        machine = self.connect()
-        try:
-            machine.run(push_back(next(self._pushed), seconds=self.seconds), timeout=60)
-        finally:
-            machine.close()
+    def _push_back(self, machine: Ssh, things: tuple[str, ...]) -> None:
+        machine.run(push_back(next(self._pushed), seconds=self.seconds), timeout=60)
         ensure_tags(self.cloud, [self.instance.id, *things], expiry_tag(self.seconds))
 
 
