@@ -15,20 +15,18 @@ from tests.lab.conftest import read_digests
 
 pytestmark = pytest.mark.boot
 
-TWIN = 'extends = "debian-12"\n[disk]\nsize = "9GiB"\n'
 KEPT = ("packages", "rootfs", "disk", "boot")
 
 
 @pytest.fixture(scope="module")
 def desk(debian: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """With debian-12's booted disk, a recipe with another one, and a lab of its own, in which nothing is yet."""
+    """With debian-12's booted disk, and a lab of its own, in which nothing is yet."""
     desk = Desk(tmp_path_factory.mktemp("surrogate"), debian.cache, settings={"via": "surrogate", "boot_check": "no"})
-    desk.write_recipe("twin", TWIN)
     folder, own = debian.build / "debian-12", desk.build / "debian-12"
     own.mkdir(parents=True)
     for name in ("packages.lock", "rootfs.tar", "disk.raw", "disk.blocks", *(f"{stage}.json" for stage in KEPT)):
         shutil.copy2(folder / name, own) if name.endswith(".json") else (own / name).hardlink_to(folder / name)
-    print(desk.doit("-n", "2", "build:debian-12", "build:twin"))
+    print(desk.doit("build:debian-12"))
     yield desk
     desk.stop_lab()
 
@@ -40,23 +38,15 @@ def calls(desk: Desk) -> dict[str, int]:
     return counted
 
 
-@pytest.mark.parametrize("recipe", ["debian-12", "twin"])
-def test_the_snapshot_holds_just_the_disk(desk: Desk, recipe: str) -> None:
-    facts = desk.receipt(recipe, "snapshot").facts
+def test_the_snapshot_holds_just_the_disk(desk: Desk) -> None:
+    facts = desk.receipt("debian-12", "snapshot").facts
     found = read_digests(desk.site.cloud().ebs, str(facts["snapshot"]))
-    assert found == dict(blocks.read(desk.build / recipe / "disk.blocks"))
+    assert found == dict(blocks.read(desk.build / "debian-12" / "disk.blocks"))
 
 
 def test_both_roads_give_the_same_content(desk: Desk, debian: Desk) -> None:
     ours, theirs = (str(one.receipt("debian-12", "snapshot").facts["snapshot"]) for one in (desk, debian))
     assert read_digests(desk.site.cloud().ebs, ours) == read_digests(debian.site.cloud().ebs, theirs)
-
-
-def test_two_recipes_at_once_shared_one_surrogate(desk: Desk) -> None:
-    counted = calls(desk)
-    assert counted["ec2:RunInstances"] == 1
-    assert counted["ec2:AttachVolume"] == 2
-    assert counted["ec2:CreateSecurityGroup"] == 1
 
 
 def test_nothing_of_it_is_left_in_the_account(desk: Desk) -> None:
@@ -71,7 +61,7 @@ def test_nothing_of_it_is_left_in_the_account(desk: Desk) -> None:
 
 def test_a_second_run_starts_nothing(desk: Desk) -> None:
     before = calls(desk)
-    assert "up to date" in desk.doit("build:debian-12", "build:twin")
+    assert "up to date" in desk.doit("build:debian-12")
     assert calls(desk)["ec2:RunInstances"] == before["ec2:RunInstances"]
 
 
