@@ -19,6 +19,11 @@ OF_TESTS: Final = {
     "ec2:CreateVpc": "a test makes a subnet without a way in",
     "ec2:EnableEbsEncryptionByDefault": "a test turns it on",
     "ec2:DisableEbsEncryptionByDefault": "a test turns it off",
+    "ec2:CreateInternetGateway": "a test makes a subnet with a way in",
+    "ec2:AttachInternetGateway": "a test makes a subnet with a way in",
+    "ec2:CreateRoute": "a test makes a subnet with a way in",
+    "ec2:DeleteTags": "a test takes a tag away",
+    "ebs:GetSnapshotBlock": "a test reads back what was put",
     "kms:CreateKey": "a test makes a key",
     "kms:DisableKey": "a test makes a key that cannot be used",
 }

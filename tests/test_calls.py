@@ -19,8 +19,8 @@ def test_the_record_is_read_by_who_called(tmp_path: Path) -> None:
     path.write_text("others ec2:CreateImage\nknitter ec2:DescribeImages\nknitter ec2:DeregisterImage\n")
     assert forbidden(heard(path), policy(WHOLE)) == []
     with path.open("a") as file:
-        file.write("knitter ec2:ModifySnapshotAttribute\nknitter ebs:GetSnapshotBlock\n")
-    assert forbidden(heard(path), policy(WHOLE)) == ["ebs:GetSnapshotBlock", "ec2:ModifySnapshotAttribute"]
+        file.write("knitter ec2:ModifySnapshotAttribute\nknitter ebs:ListChangedBlocks\n")
+    assert forbidden(heard(path), policy(WHOLE)) == ["ebs:ListChangedBlocks", "ec2:ModifySnapshotAttribute"]
     assert "ebs:PutSnapshotBlock" in forbidden([("knitter", "ebs:PutSnapshotBlock")], policy(WHOLE, ["surrogate"]))
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from knitter.aws.session import Cloud
 
 _ID: Final = re.compile(r"\b(?:i|vol|snap|sg|eni|ami|key)-[0-9a-f]{8,17}\b")
-_NAMING: Final = ("*.json", "*.journal")
+_NAMING: Final = ("*.json", "*.journal", "*.attempt")
 """Files of a cloud's folder that name what is in use."""
 _YES: Final = {"name": "yes", "long": "yes", "type": bool, "default": False, "help": "remove what is listed"}
 _ALL: Final = {

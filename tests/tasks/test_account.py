@@ -68,7 +68,7 @@ def test_preflight_of_both_roads(desk: Desk) -> None:
     assert "instance type" not in direct
     surrogate = desk.doit("preflight:debian-12", via="surrogate")
     assert "EBS direct APIs" not in surrogate
-    for told in ("ok       instance type t3.small", "ok       subnet", "CreateVolume", "account 123456789012"):
+    for told in ("ok       instance type ", "ok       subnet", "CreateVolume", "account 123456789012"):
         assert told in surrogate
 
 

@@ -123,9 +123,8 @@ def _leads_out(table: "RouteTableTypeDef | None", field: str, everywhere: str) -
 def _groups(cloud: Cloud, settings: Settings, subnets: "Sequence[SubnetTypeDef]") -> Iterator[Finding]:
     named = settings.surrogate_security_groups
     if not named:
-        if not settings.ssh_proxy_command:
-            sources = ", ".join(settings.surrogate_sources) or "this host's address"
-            yield ok("security groups", f"a temporary one, which admits {sources}")
+        own = "nobody" if settings.ssh_proxy_command else "this host's address"
+        yield ok("security groups", f"a temporary one, which admits {', '.join(settings.surrogate_sources) or own}")
         return
     filters: Any = [{"Name": "group-id", "Values": list(named)}]
     found = {one["GroupId"]: one for one in cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]}

@@ -67,7 +67,7 @@ def _making(settings: Settings, place: Place) -> Iterator[Trial]:
         yield Trial("RunInstances", _instance(settings, place, place.source), makes=True)
     if place.zone:
         yield Trial("CreateVolume", _volume(settings, place.zone), makes=True)
-    if place.vpc and not settings.surrogate_security_groups and not settings.ssh_proxy_command:
+    if place.vpc and not settings.surrogate_security_groups:
         group = {"GroupName": f"knitter-{RUN_ID}", "Description": "knitter preflight", "VpcId": place.vpc}
         yield Trial("CreateSecurityGroup", group | {"TagSpecifications": _specified("security-group")}, makes=True)
         yield Trial("AuthorizeSecurityGroupIngress", {"GroupId": _GROUP, "IpPermissions": [_ADMITTED]})
