@@ -19,7 +19,7 @@ from tests.lab.test_instances import console, shown, state
 from tests.lab.test_volumes import attachment
 
 pytestmark = pytest.mark.boot
-LIMIT = 300.0
+LIMIT = 600.0
 """Seconds: without KVM, and beside other work, Debian takes one or two minutes."""
 METADATA = """
 python3 - <<'end'
