@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from knitter.aws.explain import explained
 from knitter.aws.session import Cloud
-from knitter.aws.tags import KEY, RECIPE, RUN, STAGE, as_dict
+from knitter.aws.tags import EXPIRES, KEY, RECIPE, RUN, STAGE, as_dict
 from knitter.errors import CloudError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef
 
-EXPIRES: Final = "knitter:expires"
-"""Tag: ISO 8601 in UTC, when the dead man's switch ends the surrogate."""
 _OURS: "Final[FilterTypeDef]" = {"Name": "tag-key", "Values": [KEY, STAGE, RUN]}
 _UNKNOWN_KIND: Final = frozenset({"InvalidAction"})
 

@@ -1,28 +1,15 @@
-"""The end of what was left behind: in an order that the cloud accepts, each failure kept, none stopping the others."""
+"""The end of what is not to stay: in an order that the cloud accepts, each failure kept, none stopping the others."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from knitter.aws.explain import explained
+from knitter.aws.instances import terminate
 from knitter.aws.leftovers import KINDS, Leftover
+from knitter.aws.network import delete_group
 from knitter.aws.session import Cloud
-from knitter.aws.wait import wait_for
+from knitter.aws.volumes import delete
 from knitter.errors import CloudError
-
-TERMINATION: Final = 10 * 60.0
-"""Seconds from TerminateInstances to `terminated`, at most."""
-RELEASE: Final = 2 * 60.0
-"""Seconds for which a terminated instance may still hold its volumes and its security group."""
-CALLS: Final = {
-    "instance": ("terminate_instances", "InstanceIds"),
-    "volume": ("delete_volume", "VolumeId"),
-    "security group": ("delete_security_group", "GroupId"),
-    "key pair": ("delete_key_pair", "KeyPairId"),
-    "snapshot": ("delete_snapshot", "SnapshotId"),
-}
-"""Kind -> the call that removes one, and its parameter."""
-
-_HELD: Final = frozenset({"VolumeInUse", "DependencyViolation", "InvalidGroup.InUse", "IncorrectState"})
 
 
 def remove(
@@ -34,64 +21,38 @@ def remove(
     """
     failed: dict[str, CloudError] = {}
     cloud.forget()
-    ended = [one for one in things if one.kind == "instance"]
-    for kind in KINDS:
-        for one in (one for one in things if one.kind == kind):
-            _kept(failed, one, lambda one=one: _remove(cloud, one, RELEASE if ended else 0))  # type: ignore[misc]
-        if kind == "instance":
-            for one in (one for one in ended if one.id not in failed):
-                _kept(failed, one, lambda one=one: _wait_terminated(cloud, one.id))  # type: ignore[misc]
-        for one in (one for one in things if one.kind == kind):
-            tell(f"{kind} {one.id} {f'remains: {failed[one.id].brief}' if one.id in failed else 'is removed'}")
+    for one in sorted(things, key=lambda one: KINDS.index(one.kind)):
+        try:
+            REMOVE[one.kind](cloud, one.id)
+        except CloudError as error:
+            failed[one.id] = error
+        tell(f"{one.kind} {one.id} {f'remains: {failed[one.id].brief}' if one.id in failed else 'is removed'}")
     cloud.forget()
     return failed
 
 
-def _kept(failed: dict[str, CloudError], one: Leftover, act: Callable[[], None]) -> None:
+def _delete_snapshot(cloud: Cloud, name: str) -> None:
+    _unless_gone(f"removing snapshot {name}", lambda: cloud.ec2.delete_snapshot(SnapshotId=name))
+
+
+def _delete_key_pair(cloud: Cloud, name: str) -> None:
+    _unless_gone(f"removing key pair {name}", lambda: cloud.ec2.delete_key_pair(KeyPairId=name))
+
+
+def _unless_gone(doing: str, ask: Callable[[], object]) -> None:
     try:
-        act()
-    except CloudError as error:
-        failed[one.id] = error
-
-
-def _remove(cloud: Cloud, one: Leftover, patience: float) -> None:
-    """Wait for *patience* seconds while something holds it."""
-    held: list[CloudError] = []
-
-    def look() -> bool | None:
-        try:
-            _ask(cloud, one)
-        except CloudError as error:
-            if error.code not in _HELD:
-                raise
-            held[:] = [error]
-            return None
-        return True
-
-    try:
-        wait_for(f"removing {one.kind} {one.id}", look, limit=patience)
-    except CloudError as error:
-        raise (held[0] if held and error.code == "Timeout" else error) from None
-
-
-def _ask(cloud: Cloud, one: Leftover) -> None:
-    """Ask for its end.  That it is gone already is no error."""
-    name, parameter = CALLS[one.kind]
-    value: Any = [one.id] if parameter.endswith("s") else one.id
-    try:
-        with explained(f"removing {one.kind} {one.id}"):
-            getattr(cloud.ec2, name)(**{parameter: value})
+        with explained(doing):
+            ask()
     except CloudError as error:
         if not error.code.endswith(".NotFound"):
             raise
 
 
-def _wait_terminated(cloud: Cloud, instance: str) -> None:
-    def look() -> bool | None:
-        filters: Any = [{"Name": "instance-id", "Values": [instance]}]
-        with explained(f"looking at instance {instance}"):
-            groups = cloud.ec2.describe_instances(Filters=filters)["Reservations"]
-        states = {one["State"]["Name"] for group in groups for one in group["Instances"]}
-        return True if states <= {"terminated"} else None
-
-    wait_for(f"ending instance {instance}", look, limit=TERMINATION)
+REMOVE: Final[Mapping[str, Callable[[Cloud, str], None]]] = {
+    "instance": terminate,
+    "volume": delete,
+    "security group": delete_group,
+    "key pair": _delete_key_pair,
+    "snapshot": _delete_snapshot,
+}
+"""Kind -> what removes one and returns when it is gone; that it is gone already is fine."""

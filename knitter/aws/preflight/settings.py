@@ -3,15 +3,14 @@
 Limits of volumes: Amazon EC2 API Reference, CreateVolume; EBS User Guide, "Amazon EBS volume types".
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from knitter.aws.network import check_sources
 from knitter.aws.preflight.finding import Finding, problem, warning
+from knitter.errors import KnitterError
 from knitter.settings import Settings, Via
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PLACES: Final = ("instance_id", "address", "region", "port")
 """That ssh_proxy_command may hold in braces."""
@@ -66,27 +65,12 @@ def _types(settings: Settings) -> Iterator[Finding]:
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
-    networks: list[Network] = []
-    for word in settings.surrogate_sources:
-        try:
-            networks.append(ipaddress.ip_network(word, strict=False))
-        except ValueError:
-            yield problem("surrogate_sources", f"{word!r} is no CIDR block, such as 192.0.2.7/32", "correct it")
-    if _everybody(networks) and not settings.allow_world:
-        yield problem(
-            "surrogate_sources",
-            "admits everybody to the SSH port of surrogates",
-            "name the addresses you come from, or leave it empty: then only this host's; or set allow_world = yes",
-        )
+    try:
+        check_sources(settings.surrogate_sources, allow_world=settings.allow_world)
+    except KnitterError as error:
+        yield problem("surrogate_sources", error.brief.removeprefix("surrogate_sources: "), error.hint)
     if settings.surrogate_sources and settings.surrogate_security_groups:
         yield warning("surrogate_sources", "is of no use beside surrogate_security_groups", "remove one of the two")
-
-
-def _everybody(networks: list[Network]) -> bool:
-    """Whether *networks* together are all addresses, in however many pieces."""
-    four = ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv4Network))
-    six = ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv6Network))
-    return any(one.prefixlen == 0 for one in four) or any(one.prefixlen == 0 for one in six)
 
 
 def _volume(settings: Settings) -> Iterator[Finding]:
