@@ -7,6 +7,8 @@ no-op     `doit build:debian-12` with nothing to do
 list      `doit list` with 10 and with 300 recipes
 upload    the disk into the lab, by knitter's own engine and by boto3
 memory    peak of doit's own process, for a small and a large disk
+surrogate 1 GiB of noise written as the surrogate's stage does, and by `ssh host 'cat > file'`, both on loopback;
+          alone: `python -m bench surrogate`
 
 Each figure is the median of --runs runs (default 3); floor and cold take turns, so that a machine that slows down slows
 both.
@@ -20,17 +22,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import floor, site, upload
+from bench import floor, site, surrogate, upload
 
 
 def main() -> None:
     """Measure and print."""
     arguments = _arguments()
+    if arguments.only == "surrogate":
+        _print(surrogate.measure(arguments.runs))
+        return
     with tempfile.TemporaryDirectory(prefix="knitter-bench-") as name:
         bench = site.Bench(Path(name))
         print("fetching the packages once", file=sys.stderr)
         bench.fetch()
-        _print(_measure(bench, arguments.runs))
+        _print([*_measure(bench, arguments.runs), *surrogate.measure(arguments.runs)])
 
 
 def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
@@ -87,6 +92,7 @@ def _print(rows: list[tuple[str, str, str]]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="?", choices=["surrogate"], help="measure this alone")
     parser.add_argument("--runs", type=int, default=3)
     return parser.parse_args()
 

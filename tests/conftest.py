@@ -2,13 +2,27 @@
 
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from knitter.lab import service
+from tests import calls
 from tests.desk import Desk
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any lab is started: each is told where to record the calls it hears."""
+    folder = tempfile.TemporaryDirectory(prefix="knitter-calls-")
+    config.add_cleanup(folder.cleanup)
+    calls.begin(Path(folder.name) / "calls")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks back on the whole session runs last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def explanation(doing: str, error: Exception) -> CloudError | None:
     response: dict[str, Any] | None = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
         body, meta = response["Error"], response.get("ResponseMetadata", {})
-        return refusal(doing, body.get("Code", ""), body.get("Message", ""), meta.get("RequestId", ""))
+        return refusal(doing, body.get("Code", ""), body.get("Message") or "", meta.get("RequestId", ""))
     if isinstance(error, OSError) and is_full(error):
         return None  # the journal's trouble, not the cloud's
     if name in _UNREACHABLE or (isinstance(error, OSError) and type(error).__module__ != "botocore.exceptions"):

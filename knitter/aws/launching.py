@@ -17,6 +17,11 @@ from knitter.aws.tags import as_list
 from knitter.errors import CloudError
 from knitter.progress import say
 
+USUAL_TYPES: Final[dict[str, tuple[str, ...]]] = {
+    "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
+    "arm64": ("t4g.medium", "m6g.large", "m7g.large"),
+}
+"""By architecture: the cheapest that burst to 2 Gbit/s to EBS, more than a default gp3 volume takes, then others."""
 ELSEWHERE: Final = frozenset(
     {
         "InsufficientInstanceCapacity",
@@ -60,11 +65,13 @@ class Launch:
 def launch(cloud: Cloud, wanted: Launch) -> str:
     """Id of an instance that was started, `pending`.  Raises CloudError: with every refusal, if nowhere is capacity."""
     refused: list[str] = []
+    optimized = _find_optimized(cloud, wanted.types)
     for market, kind, subnet in _places(wanted):
         say(f"starting a {kind} in {subnet.zone}{' (spot)' if market == 'spot' else ''}")
         try:
             with explained(f"starting a {kind} in {subnet.zone}"):
-                answer = cloud.ec2.run_instances(**plan_request(wanted, market, kind, subnet))
+                request = plan_request(wanted, market, kind, subnet, optimized=kind in optimized)
+                answer = cloud.ec2.run_instances(**request)
                 return answer["Instances"][0]["InstanceId"]
         except CloudError as error:
             if error.code not in ELSEWHERE:
@@ -86,8 +93,18 @@ def _places(wanted: Launch) -> Iterator[tuple[str, str, Subnet]]:
                 yield market, kind, subnet
 
 
-def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet) -> dict[str, Any]:
-    """The parameters of RunInstances."""
+def _find_optimized(cloud: Cloud, types: tuple[str, ...]) -> frozenset[str]:
+    """Those of *types* that can be EBS-optimised, old ones only if asked; none if that is not to be learned."""
+    try:
+        with explained("asking what the instance types can do"):
+            found = cloud.ec2.describe_instance_types(InstanceTypes=list(types))["InstanceTypes"]  # type: ignore[arg-type]
+    except CloudError:
+        return frozenset()  # RunInstances will say what is wrong with them
+    return frozenset(one["InstanceType"] for one in found if one["EbsInfo"]["EbsOptimizedSupport"] != "unsupported")
+
+
+def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet, *, optimized: bool = False) -> dict[str, Any]:
+    """The parameters of RunInstances.  optimized: ask for bandwidth to EBS of its own."""
     place = f"{wanted.token}{market}{kind}{subnet.id}"
     spot = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
     root = {"DeleteOnTermination": True} | ({"Encrypted": True} if wanted.encrypted else {})
@@ -103,6 +120,7 @@ def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet) -> dict
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
         "BlockDeviceMappings": [{"DeviceName": wanted.image.root_device, "Ebs": root}],
+        "EbsOptimized": True if optimized else None,
         "InstanceMarketOptions": spot if market == "spot" else None,
         "IamInstanceProfile": _profile(wanted.profile),
         "Placement": {"Tenancy": wanted.tenancy} if wanted.tenancy != "default" else None,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Interface = Literal["public_ip", "private_ip", "ipv6", "dns"]
 
-WORLD: Final = ("0.0.0.0/0", "::/0")
+Block = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 CHECK: Final = "https://checkip.amazonaws.com"
 """Answers with the address a request came from; Amazon's own."""
 UNUSED: Final = 5 * 60.0
@@ -103,19 +104,31 @@ def _unknown(why: str) -> KnitterError:
 
 
 def check_sources(sources: tuple[str, ...], *, allow_world: bool) -> None:
-    """Raise KnitterError unless each of *sources* is a CIDR block, and none is everybody without *allow_world*."""
-    for source in sources:
-        try:
-            block = ipaddress.ip_network(source)
-        except ValueError as error:
-            raise KnitterError(
-                f"surrogate_sources: {source} is no CIDR block", details=str(error), hint="such as 192.0.2.7/32"
-            ) from None
-        if block.prefixlen == 0 and not allow_world:
-            raise KnitterError(
-                f"surrogate_sources: {source} is everybody",
-                hint="name the block this host connects from; if the whole world must reach it: allow_world = yes",
-            )
+    """Raise KnitterError unless each of *sources* is a CIDR block, and they are not everybody without *allow_world*."""
+    blocks = [_block(source) for source in sources]
+    if _everybody(blocks) and not allow_world:
+        raise KnitterError(
+            "surrogate_sources: admits everybody to the SSH port of surrogates",
+            hint="name the addresses you come from, or leave it empty: then only this host's; or set allow_world = yes",
+        )
+
+
+def _block(source: str) -> Block:
+    try:
+        return ipaddress.ip_network(source, strict=False)
+    except ValueError as error:
+        raise KnitterError(
+            f"surrogate_sources: {source!r} is no CIDR block, such as 192.0.2.7/32",
+            details=str(error),
+            hint="correct it in .doit.cfg",
+        ) from None
+
+
+def _everybody(blocks: list[Block]) -> bool:
+    """Whether *blocks* together are all addresses, in however many pieces."""
+    four = ipaddress.collapse_addresses(one for one in blocks if isinstance(one, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(one for one in blocks if isinstance(one, ipaddress.IPv6Network))
+    return any(one.prefixlen == 0 for one in four) or any(one.prefixlen == 0 for one in six)
 
 
 def create_group(
@@ -173,7 +186,7 @@ def _find_group(cloud: Cloud, name: str, vpc: str) -> str | None:
 
 
 def _permission(sources: tuple[str, ...]) -> "IpPermissionTypeDef":
-    blocks = [ipaddress.ip_network(source) for source in sources]
+    blocks = [_block(source) for source in sources]
     return {
         "IpProtocol": "tcp",
         "FromPort": 22,

@@ -18,6 +18,7 @@ SIZE: Final = 512 * 1024
 DIGEST: Final = hashlib.sha256().digest_size
 _NONE: Final = bytes(DIGEST)
 _ZEROES: Final = bytes(SIZE)
+_SUFFIXES: Final = (".raw", ".sha256", ".puts")
 _PIECE: Final = 1024 * 1024
 _STRETCH: Final = 64 * 1024 * 1024
 """Bytes copied between two words of progress."""
@@ -122,13 +123,13 @@ class Blocks:
 
     def delete(self, snapshot: str) -> None:
         """Free all files of a snapshot."""
-        for path in (self.raw(snapshot), self._sums(snapshot), self._puts(snapshot)):
+        for path in self.directory.glob(f"{snapshot}.*"):
             path.unlink(missing_ok=True)
 
     def clean(self, known: Collection[str]) -> None:
         """Remove the files of snapshots that are not *known*: the lab was killed while it made or deleted them."""
         for path in self.directory.glob("snap-*"):
-            if path.stem not in known:
+            if path.stem not in known or path.suffix not in _SUFFIXES:
                 path.unlink()
 
     def _sums(self, snapshot: str) -> Path:

@@ -14,6 +14,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses import EC2Response
+from moto.ec2.utils import filter_dict_attribute_mapping
 
 from knitter.lab import attachments, attributes, captures, copies, images, instances, launch, snapshots, volumes
 from knitter.lab.calls import Answer, Call
@@ -83,6 +84,10 @@ ATTRIBUTES: Final = (
 """Of each backend."""
 
 
+FILTERS: Final = {"client-token": "client_token", "instance-lifecycle": "lifecycle"}
+"""Filters of DescribeInstances that moto has not, and what they compare."""
+
+
 def correct(ledger: Ledger, rack: Rack) -> None:
     """Make moto answer from *ledger* and *rack*.
 
@@ -90,6 +95,7 @@ def correct(ledger: Ledger, rack: Rack) -> None:
     """
     _check()
     _share(ledger)
+    filter_dict_attribute_mapping.update(FILTERS)
     for action in (*REPLACED, *ADDED):
         setattr(EC2Response, action.__name__, _response(rack, action))
     for name in REFUSED:

@@ -111,9 +111,6 @@ class Guest:
 
     def copy(self, disk: Disk, target: Path) -> Iterator[float]:
         """Copy what is on *disk* now."""
-        with target.open("ab") as file:
-            file.truncate(0)
-            file.truncate(disk_size(disk, self._on))
         return drive.copy(self._on.monitor, plan_drive(disk), target)
 
     def console(self) -> bytes:
@@ -128,12 +125,6 @@ class Guest:
         if self._guest is None:
             raise KnitterError(f"{self._spec.id} is not on")
         return self._guest
-
-
-def disk_size(disk: Disk, guest: qemu.Guest) -> int:
-    """Bytes of *disk*."""
-    nodes = guest.monitor.execute("query-named-block-nodes", flat=True)
-    return int(next(one for one in nodes if one["node-name"] == disk.serial)["image"]["virtual-size"])
 
 
 def plan_drive(disk: Disk) -> Drive:

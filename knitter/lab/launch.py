@@ -230,5 +230,5 @@ def _launch(call: Call, instance: Any, spec: Spec, image: Image, wanted: Mapping
         volume.attachment = Attachment(
             instance=instance.id, device=device, state="attaching", since=now(), delete=delete
         )
-        call.ledger.keep(volume)
+        call.ledger.add_volume(volume)
     call.rack.launch(Seat(instance, spec, (call.account, call.region)))

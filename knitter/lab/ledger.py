@@ -121,6 +121,11 @@ class Ledger:
         self.keep(snapshot)
         self.finish(snapshot)
 
+    def add_volume(self, volume: Volume) -> None:
+        """A new volume; from now on its snapshot may be deleted."""
+        self.storage.reserve(volume, self.blocks.raw(volume.snapshot_id))
+        self.keep(volume)
+
     def close(self) -> None:
         """Nothing changes any more."""
         self.journal.close()

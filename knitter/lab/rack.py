@@ -102,7 +102,7 @@ class Rack:
 
     def fill(self, volume: Volume) -> None:
         """Make the file of *volume*.  Raises OSError, KnitterError."""
-        self.ledger.storage.make(volume, self.ledger.blocks.raw(volume.snapshot_id))
+        self.ledger.storage.make(volume)
         with self.ledger.guard:
             volume.phase = "there"
             self.ledger.keep(volume)

@@ -31,16 +31,23 @@ class Storage:
         """The file that a machine is to use."""
         return self._directory / f"{volume.id}.{volume.format}"
 
-    def make(self, volume: Volume, disk: Path) -> None:
-        """The file of a new volume; *disk* is that of its snapshot, if it has one.  Raises OSError, KnitterError."""
+    def reserve(self, volume: Volume, disk: Path) -> None:
+        """Hold on to *disk*, that of the snapshot a new volume is made of, if it is.  Raises OSError."""
+        if volume.snapshot_id:
+            os.link(disk, self._base(volume))
+
+    def make(self, volume: Volume) -> None:
+        """The file of a new volume, for which `reserve` was called.  Raises OSError, KnitterError."""
         path, size = self.path(volume), volume.size * GIB
         if volume.format == "raw":
             with path.open("xb") as file:
                 file.truncate(size)
-            return
-        base = path.with_suffix(".base")
-        os.link(disk, base)
-        Local().run(command("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", path, size))
+        else:
+            backing = ("-b", self._base(volume), "-F", "raw")
+            Local().run(command("qemu-img", "create", "-q", "-f", "qcow2", *backing, path, size))
+
+    def _base(self, volume: Volume) -> Path:
+        return self._directory / f"{volume.id}.base"
 
     def copy(self, volume: Volume, target: Path) -> Iterator[float]:
         """Copy what is on a volume that no machine writes to *target*, a raw file.  Gives shares of 1 done."""

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 CALLS: Final = "/knitter/calls"
-FILE: Final = "KNITTER_LAB_CALLS"
+FILE: Final = "LAB_CALLS"
 """Environment variable: names a file to which each action is appended when it is asked for first."""
 _SERVICE: Final = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/")
 _ROUTES: Final = (

@@ -35,7 +35,7 @@ def create_volume(call: Call) -> Answer:
         raise
     volume.token, volume.request = token, asked
     call.stop_if_dry()
-    call.ledger.keep(volume)
+    call.ledger.add_volume(volume)
     threading.Timer(CREATION, _create, (call, volume)).start()
     return described(volume)
 

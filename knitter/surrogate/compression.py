@@ -5,7 +5,7 @@ import zlib
 from typing import Final
 
 from knitter.surrogate.program import RAW, ZLIB
-from knitter.units import BLOCK, MIB
+from knitter.units import BLOCK, KIB, MIB
 
 LEVEL: Final = 1
 """zlib's quickest: what a slow network wants to be rid of are zeroes and text."""
@@ -13,6 +13,8 @@ SAMPLE_EVERY: Final = 16
 """Blocks between two measurements of how much compression costs and saves."""
 FAST: Final = 150.0 * MIB
 """Bytes a second that zlib does not reach: on such a network nothing is tried."""
+SAMPLE: Final = 32 * KIB
+"""Bytes of a block that such a measurement takes: where nothing is gained, little is lost by asking."""
 _WEIGHT: Final = 0.2
 """Of a new measurement against all earlier ones."""
 
@@ -40,11 +42,18 @@ class Compression:
     def encode(self, block: memoryview) -> tuple[int, bytes | memoryview]:
         """Codec and payload of *block*."""
         self._blocks += 1
-        tried = self._blocks % SAMPLE_EVERY == 0 and self._pace > 1 / FAST
-        if not tried and not pays(pace=self._pace, ratio=self._ratio, seconds=self._seconds):
+        if self._blocks % SAMPLE_EVERY == 0 and self._pace > 1 / FAST:
+            self._squeeze(block[:SAMPLE])
+        if not pays(pace=self._pace, ratio=self._ratio, seconds=self._seconds):
             return RAW, block
-        start = time.monotonic()
-        packed = zlib.compress(block, LEVEL)
-        self._seconds += _WEIGHT * (time.monotonic() - start - self._seconds)
-        self._ratio += _WEIGHT * (len(packed) / BLOCK - self._ratio)
+        packed = self._squeeze(block)
         return (ZLIB, packed) if len(packed) < BLOCK else (RAW, block)
+
+    def _squeeze(self, piece: memoryview) -> bytes:
+        """*piece* compressed; what that took and gave is remembered as if of a whole block."""
+        start = time.monotonic()
+        packed = zlib.compress(piece, LEVEL)
+        share = len(piece) / BLOCK
+        self._seconds += _WEIGHT * ((time.monotonic() - start) / share - self._seconds)
+        self._ratio += _WEIGHT * (len(packed) / len(piece) - self._ratio)
+        return packed

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from knitter import interrupt
-from knitter.aws import instances, network, sweep, volumes
+from knitter.aws import sweep
+from knitter.aws.removal import REMOVE
 from knitter.aws.session import Cloud
 from knitter.errors import KnitterError
 
@@ -20,11 +21,6 @@ COMMANDS: Final[dict[Kind, str]] = {
     "instance": "aws ec2 terminate-instances --instance-ids {id} --region {region}",
     "volume": "aws ec2 delete-volume --volume-id {id} --region {region}",
     "security group": "aws ec2 delete-security-group --group-id {id} --region {region}",
-}
-_REMOVE: Final[dict[Kind, Callable[[Cloud, str], None]]] = {
-    "instance": instances.terminate,
-    "volume": volumes.delete,
-    "security group": network.delete_group,
 }
 _FIND: Final[dict[Kind, Callable[[Cloud], list[str]]]] = {
     "instance": sweep.instances,
@@ -83,7 +79,7 @@ class Ledger:
         for name in self._expected(kind):
             tell(f"removing {kind} {name}")
             try:
-                _REMOVE[kind](self._cloud, name)
+                REMOVE[kind](self._cloud, name)
                 self.strike(name)
             except KnitterError as error:
                 left.append(Left(kind, name, self._cloud.region, error.brief))

@@ -24,11 +24,6 @@ from knitter.settings import Settings
 from knitter.surrogate.ledger import Ledger
 from knitter.surrogate.user_data import plan_user_data, push_back
 
-TYPES: Final = {
-    "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
-    "arm64": ("t4g.medium", "m6g.large", "m7g.large"),
-}
-"""By architecture: the cheapest that burst to 2 Gbit/s to EBS, more than a default gp3 volume takes, then others."""
 LAB_PORT: Final = 2222
 """Where the lab's instances let knitter in: 22 is the host's own."""
 GROUP_PREFIX: Final = "knitter-"
@@ -68,10 +63,13 @@ class Surrogate:
             raise _silent(self, error) from error
 
     @contextmanager
-    def kept_alive(self, *things: str) -> Iterator[None]:
-        """Put its end off, now and again as long as the block runs; the tags of it and of *things* say so, too."""
+    def kept_alive(self, machine: Ssh, *things: str) -> Iterator[None]:
+        """Put its end off, now and again as long as the block runs; the tags of it and of *things* say so, too.
+
+        machine: a connection to it; later ones are its own.
+        """
         done = threading.Event()
-        self._push_back(things)
+        self._push_back(machine, things)
         keeper = threading.Thread(target=self._keep, args=(done, things), daemon=True)
         keeper.start()
         try:
@@ -82,14 +80,14 @@ class Surrogate:
     def _keep(self, done: threading.Event, things: tuple[str, ...]) -> None:
         while not done.wait(self.seconds / 3):
             with suppress(KnitterError):  # the work itself will tell what is wrong
-                self._push_back(things)
+                machine = self.connect()
+                try:
+                    self._push_back(machine, things)
+                finally:
+                    machine.close()
 
-    def _push_back(self, things: tuple[str, ...]) -> None:
-        machine = self.connect()
-        try:
-            machine.run(push_back(next(self._pushed), seconds=self.seconds), timeout=60)
-        finally:
-            machine.close()
+    def _push_back(self, machine: Ssh, things: tuple[str, ...]) -> None:
+        machine.run(push_back(next(self._pushed), seconds=self.seconds), timeout=60)
         ensure_tags(self.cloud, [self.instance.id, *things], expiry_tag(self.seconds))
 
 
@@ -135,7 +133,7 @@ def start(
     host, client = new_key(), new_key()
     wanted = Launch(
         image=image,
-        types=settings.surrogate_types or TYPES[image.architecture],
+        types=settings.surrogate_types or launching.USUAL_TYPES[image.architecture],
         subnets=subnets,
         groups=groups,
         user_data=plan_user_data(host, client, seconds=settings.surrogate_ttl),

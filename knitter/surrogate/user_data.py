@@ -11,8 +11,11 @@ from knitter.machine.keys import Key
 
 _UNIT: Final = "knitter-deadline"
 _ARM: Final = """
-systemd-run --quiet --unit="$1" --on-active="$2" --timer-property=AccuracySec=1s systemctl poweroff
+systemd-run --quiet --no-block --unit="$1" --on-active="$2" \\
+    --timer-property=AccuracySec=1s --timer-property=DefaultDependencies=no --property=DefaultDependencies=no \\
+    systemctl poweroff
 """
+"""Without DefaultDependencies=no and --no-block it waits for sysinit.target, which waits for cloud-init."""
 _ARM_ANEW: Final = (
     _ARM
     + """

@@ -169,22 +169,24 @@ def _write(desk: Desk, order: Order, host: Surrogate, volume: _Volume, *, digest
     with host.attaching:
         place = volumes.attach(cloud, volume.id, host.instance.id)
     host.volumes.append(volume.id)
-    with Journal(desk.attempt.journal, volume.id) as journal, host.kept_alive(volume.id):
-        machine = host.connect()
-        try:
+    machine = host.connect()
+    try:
+        with Journal(desk.attempt.journal, volume.id) as journal, host.kept_alive(machine, volume.id):
             device = find_device(machine, volume.id, place, log=desk.log)
-        finally:
-            machine.close()
-        desk.note(f"{volume.id} is {device}")
-        written = write_disk(
-            host.connect,
-            order.disk,
-            order.blocks,
-            device=device,
-            size=order.size,
-            journal=journal,
-            note=desk.note,
-        )
+            desk.note(f"{volume.id} is {device}")
+            ready = iter([machine])  # a handshake takes its time: the first connection is this one
+            written = write_disk(
+                lambda: next(ready, None) or host.connect(),
+                order.disk,
+                order.blocks,
+                device=device,
+                size=order.size,
+                journal=journal,
+                note=desk.note,
+            )
+    finally:
+        machine.close()
+    desk.note(f"{written.blocks} blocks, {written.sent} bytes over {written.connections} connections")
     say(f"detaching {volume.id}")
     volumes.detach(cloud, volume.id)
     host.volumes.remove(volume.id)

@@ -37,6 +37,10 @@ Task = dict[str, Any]
 CORRIDOR: Final[tuple[Stage, ...]] = (Packages(), Rootfs(), Disk(), Boot(), Volume(), Snapshot(), Ami())
 NAMES: Final = ("build", *(stage.name for stage in (*CORRIDOR, Launch(), Source())))
 """Of all stages there may be."""
+FIRST: Final = "_preflight"
+"""The hidden task of each recipe that comes before everything if a cloud is to be asked for anything."""
+_KNOWN: Final = (*NAMES, "preflight")
+"""What stands before the colon of a recipe's task."""
 WIDTH: Final = 80
 PLAIN: Final[Task] = {"io": {"capture": False}, "verbosity": 2}
 """Capturing would swap sys.stdout under other threads; stages log to files of their own."""
@@ -86,10 +90,10 @@ def misnamed(words: Sequence[str], names: Sequence[str]) -> KnitterError | None:
     """
     for word in words:
         stage, colon, recipe = word.partition(":")
-        if stage in NAMES and colon and recipe not in names and not set(recipe) & set("*?["):
+        if stage in _KNOWN and colon and recipe not in names and not set(recipe) & set("*?["):
             return KnitterError(f"there is no recipe {recipe!r}", hint=nearest(recipe, names))
-        if stage not in NAMES and recipe in names:
-            return KnitterError(f"there is no stage {stage!r}", hint=nearest(stage, NAMES))
+        if stage not in _KNOWN and recipe in names:
+            return KnitterError(f"there is no stage {stage!r}", hint=nearest(stage, _KNOWN))
     return None
 
 
@@ -151,7 +155,7 @@ def _build(build: Build) -> Task:
         "name": name,
         "doc": build.recipe.description,
         "actions": None,
-        "task_dep": [f"{CORRIDOR[-1].name}:{name}"],
+        "task_dep": [f"{FIRST}:{name}", f"{CORRIDOR[-1].name}:{name}"],
         "clean": [(_clean, [build, corridor(build)])],
         "meta": {"farewell": partial(_product, build)},
     }
@@ -168,6 +172,7 @@ def _stage(build: Build, stage: Stage, before: tuple[Stage, ...]) -> Task:
         "doc": stage.does,
         "actions": [(refusing(_make), [build, stage])],
         "file_dep": [str(path) for path in receipts],
+        "task_dep": [f"{FIRST}:{build.recipe.name}"] if stage.in_cloud else [],
         "targets": [str(stage.receipt_path(build))],
         "uptodate": [(_is_current, [build, stage])],
         "clean": [(_clean, [build, (stage,)])],

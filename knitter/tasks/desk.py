@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from knitter.recipe import schema
@@ -13,22 +13,22 @@ from knitter.tasks.corridor import PLAIN, Task, fitting, room, rows
 
 def overview_task(site: Site) -> Task:
     """Bare `doit`."""
-    return _task(site, "overview", _overview, "what is built, what is stale, what to run next")
+    return plain(site, "overview", _overview, "what is built, what is stale, what to run next")
 
 
 def lab_task(site: Site) -> Task:
     """`eval "$(doit lab)"`."""
-    return _task(site, "lab", _lab, 'point AWS clients at the lab: eval "$(doit lab)"')
+    return plain(site, "lab", _lab, 'point AWS clients at the lab: eval "$(doit lab)"')
 
 
 def lab_stop_task(site: Site) -> Task:
     """`doit lab:stop`."""
-    return _task(site, "lab:stop", _stop, "end the lab; what it holds stays on disk")
+    return plain(site, "lab:stop", _stop, "end the lab; what it holds stays on disk")
 
 
 def schema_task(site: Site) -> Task:
     """`doit schema`."""
-    return _task(site, "schema", _schema, "write docs/recipe.schema.json and docs/recipe.md")
+    return plain(site, "schema", _schema, "write docs/recipe.schema.json and docs/recipe.md")
 
 
 def leave_cloud(site: Site) -> Callable[[], None]:
@@ -42,11 +42,13 @@ def leave_cloud(site: Site) -> Callable[[], None]:
     return leave
 
 
-def _task(site: Site, name: str, action: Callable[[Site], None], doc: str) -> Task:
+def plain(site: Site, name: str, action: Callable[..., None], doc: str, params: Sequence[Task] = ()) -> Task:
+    """A task that prints for itself; doit hands the options *params* to *action* by name."""
     return {
         "basename": name,
         "actions": [refusing(partial(action, site))],
         "doc": fitting(doc, room(site)),
+        "params": list(params),
         **PLAIN,
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 from knitter.errors import KnitterError
 from knitter.report import Reporter, creating, loading
 from knitter.site import Site
-from knitter.tasks import config, corridor, desk, way_out
+from knitter.tasks import account, config, corridor, desk, way_out
 from knitter.tasks.corridor import Task
 
 
@@ -83,6 +83,12 @@ def task_lab() -> Iterator[Task]:
     """The embedded cloud."""
     yield desk.lab_task(site())
     yield desk.lab_stop_task(site())
+
+
+@creating
+def task_account() -> Iterator[Task]:
+    """What is asked of the account, and what is left in it."""
+    yield from account.tasks(site())
 
 
 @creating

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from knitter.command import command
 from knitter.errors import KnitterError
+from knitter.machine.local import Local
 from knitter.vm.monitor import Monitor
 
+COPYING: Final = ".copying"
+"""Suffix of a file that exists while a disk is copied."""
 ASK_AGAIN: Final = 5.0
 """Seconds until a guest is asked once more to let go of a disk: while it boots, it does not hear."""
 _PERIOD: Final = 0.05
@@ -75,19 +79,33 @@ def _drop(monitor: Monitor, drive: Drive) -> None:
 
 
 def copy(monitor: Monitor, drive: Drive, target: Path) -> Iterator[float]:
-    """Copy to *target*, a raw file of the disk's size, what is on *drive* when the first value comes.
+    """Copy to *target*, a sparse raw file that this makes, what is on *drive* when the first value comes.
 
     The values are shares of 1.  The guest runs on.  Raises KnitterError.
     """
-    file = {"driver": "file", "filename": str(target), "discard": "unmap"}
-    node, job = f"copy-{target.stem}"[:31], f"job-{target.stem}"
-    monitor.execute(
-        "blockdev-add",
-        **{"driver": "raw", "node-name": node, "file": file, "detect-zeroes": "unmap"} | {"discard": "unmap"},
-    )
+    # QEMU would write out the zeroes of a raw file: first into one that knows better.
+    between = target.with_suffix(COPYING)
     try:
-        job_id = {"job-id": job, "auto-dismiss": False}
-        monitor.execute("blockdev-backup", device=drive.name, target=node, sync="full", **job_id)
+        size = str(_size(monitor, drive))
+        Local().run(command("qemu-img", "create", "-q", "-f", "qcow2", between, size))
+        yield from _back_up(monitor, drive, between)
+        Local().run(command("qemu-img", "convert", "-q", "-f", "qcow2", "-O", "raw", between, target))
+    finally:
+        between.unlink(missing_ok=True)
+
+
+def _size(monitor: Monitor, drive: Drive) -> int:
+    nodes = monitor.execute("query-named-block-nodes", flat=True)
+    return int(next(one["image"]["virtual-size"] for one in nodes if one["node-name"] == drive.name))
+
+
+def _back_up(monitor: Monitor, drive: Drive, target: Path) -> Iterator[float]:
+    node, job = f"copy-{target.stem}"[:31], f"job-{target.stem}"
+    file = {"driver": "file", "filename": str(target)}
+    monitor.execute("blockdev-add", **{"driver": "qcow2", "node-name": node, "file": file})
+    try:
+        kept = {"job-id": job, "auto-dismiss": False}
+        monitor.execute("blockdev-backup", device=drive.name, target=node, sync="full", **kept)
         yield 0.0
         yield from _follow(monitor, job)
     finally:

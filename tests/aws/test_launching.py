@@ -112,14 +112,14 @@ def test_a_snapshot_is_encrypted_only_if_wanted(tmp_path: Any) -> None:
     assert plan_start(replace(order, encrypted=True, kms_key="arn:k"), 0)["KmsKeyArn"] == "arn:k"
 
 
-@pytest.mark.parametrize("source", ["0.0.0.0/0", "::/0"])
-def test_the_world_is_let_in_only_by_those_who_say_so(source: str) -> None:
-    with pytest.raises(KnitterError, match="is everybody") as caught:
-        check_sources((source,), allow_world=False)
+@pytest.mark.parametrize("sources", [("0.0.0.0/0",), ("::/0",), ("0.0.0.0/1", "128.0.0.0/1")])
+def test_the_world_is_let_in_only_by_those_who_say_so(sources: tuple[str, ...]) -> None:
+    with pytest.raises(KnitterError, match="admits everybody") as caught:
+        check_sources(sources, allow_world=False)
     assert "allow_world = yes" in caught.value.hint
-    check_sources((source,), allow_world=True)
+    check_sources(sources, allow_world=True)
 
 
 def test_what_is_no_block_is_named() -> None:
-    with pytest.raises(KnitterError, match="/33 is no CIDR block"):
+    with pytest.raises(KnitterError, match="/33' is no CIDR block"):
         check_sources(("192.0.2.0/24", "192.0.2.7/33"), allow_world=True)

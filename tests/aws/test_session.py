@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from knitter.aws import inventory
 from knitter.aws.explain import HINTS, explained, refusal
-from knitter.aws.preflight import preflight
+from knitter.aws.preflight.reach import identify, reach_blocks
 from knitter.aws.session import Cloud
 from knitter.aws.signer import Credentials
 from knitter.errors import CloudError
@@ -68,7 +68,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("bare")
 def test_no_credentials() -> None:
     with pytest.raises(CloudError, match="no AWS credentials") as caught:
-        preflight(Cloud("eu-west-1", "eu-west-1"))
+        identify(Cloud("eu-west-1", "eu-west-1"))
     assert "aws configure" in caught.value.hint
 
 
@@ -134,9 +134,9 @@ def test_endpoint_down(nowhere: str) -> None:
 
 
 @pytest.mark.lab
-def test_preflight_is_content_with_the_lab(cloud: Cloud) -> None:
-    preflight(cloud)
-    assert len(cloud.account) == 12
+def test_the_lab_knows_us_and_has_the_direct_apis(cloud: Cloud) -> None:
+    assert len(identify(cloud)) == 12
+    reach_blocks(cloud)
 
 
 @pytest.mark.lab
@@ -144,7 +144,7 @@ def test_refused_credentials(endpoint: str) -> None:
     """EC2 says AuthFailure, the EBS direct APIs UnrecognizedClientException, STS something of its own."""
     stranger = Cloud("lab", "us-east-1", endpoint=endpoint, keys=("AKIAIOSFODNN7EXAMPLE", "wrong"))
     with pytest.raises(CloudError, match="asking AWS who we are"):
-        preflight(stranger)
+        identify(stranger)
     with pytest.raises(CloudError) as caught:
         inventory.images(stranger)
     assert caught.value.code == "AuthFailure"

@@ -126,13 +126,22 @@ def refusal(call: Callable[..., Any], **arguments: Any) -> tuple[str, int, str]:
 
 def read_blocks(ebs: Any, snapshot: str) -> dict[int, bytes]:
     """What a reader of the snapshot sees."""
-    found, token = {}, None
+    return dict(each_block(ebs, snapshot))
+
+
+def read_digests(ebs: Any, snapshot: str) -> dict[int, bytes]:
+    """SHA-256 of each block that a reader of the snapshot sees: of a large one not all fit into memory."""
+    return {index: hashlib.sha256(data).digest() for index, data in each_block(ebs, snapshot)}
+
+
+def each_block(ebs: Any, snapshot: str) -> Iterator[tuple[int, bytes]]:
+    token = None
     while True:
         page = ebs.list_snapshot_blocks(SnapshotId=snapshot, **({"NextToken": token} if token else {}))
         for block in page["Blocks"]:
             answer = ebs.get_snapshot_block(
                 SnapshotId=snapshot, BlockIndex=block["BlockIndex"], BlockToken=block["BlockToken"]
             )
-            found[block["BlockIndex"]] = answer["BlockData"].read()
+            yield block["BlockIndex"], answer["BlockData"].read()
         if not (token := page.get("NextToken")):
-            return found
+            return

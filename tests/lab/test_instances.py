@@ -139,6 +139,8 @@ def test_the_same_token_gives_the_same_instance(ec2: Any, launch: Callable[..., 
     asked = {"ImageId": shown(ec2, name)["ImageId"], "MinCount": 1, "MaxCount": 1, "ClientToken": "once"}
     assert refusal(ec2.run_instances, InstanceType="t3.small", **asked)[0] == "IdempotentParameterMismatch"
     assert shown(ec2, name)["ClientToken"] == "once"
+    found = ec2.describe_instances(Filters=[{"Name": "client-token", "Values": ["once"]}])["Reservations"]
+    assert [one["InstanceId"] for reservation in found for one in reservation["Instances"]] == [name]
 
 
 def test_what_is_asked_for_is_there(ec2: Any, launch: Callable[..., str]) -> None:
@@ -316,7 +318,7 @@ def read_start(path: Path, count: int) -> bytes:
 
 def test_calls_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By IAM's names of the actions, and by whether knitter or somebody else called."""
-    monkeypatch.setenv("KNITTER_LAB_CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("LAB_CALLS", str(tmp_path / "calls"))
     try:
         lab = service.ensure(tmp_path / "lab", module="tests.lab.fakes")
         boto_client(lab, "sts").get_caller_identity()

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import REGION, SIZE, make_volume, put, read_blocks, refusal, volume_state, wait_for
+from tests.lab.conftest import (
+    REGION,
+    SIZE,
+    make_snapshot,
+    make_volume,
+    put,
+    read_blocks,
+    refusal,
+    volume_state,
+    wait_for,
+)
 from tests.lab.test_instances import console, make_image, reach, state
 
 pytestmark = pytest.mark.lab
@@ -243,6 +253,17 @@ def test_the_root_of_a_running_instance_is_snapshotted(ec2: Any, ebs: Any, insta
     name = ec2.create_snapshot(VolumeId=root)["SnapshotId"]
     wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["State"] == "completed")
     assert read_blocks(ebs, name) == read_blocks(ebs, snapshot)
+
+
+def test_a_snapshot_deleted_at_once_does_no_harm(ec2: Any, ebs: Any) -> None:
+    data = {7: os.urandom(SIZE)}
+    source = make_snapshot(ec2, ebs, data)
+    name = ec2.create_volume(SnapshotId=source, AvailabilityZone=f"{REGION}a")["VolumeId"]
+    ec2.delete_snapshot(SnapshotId=source)
+    wait_for(lambda: volume_state(ec2, name) == "available")
+    taken = ec2.create_snapshot(VolumeId=name)["SnapshotId"]
+    wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[taken])["Snapshots"][0]["State"] == "completed")
+    assert read_blocks(ebs, taken) == data
 
 
 def test_unknown_and_malformed_ids(ec2: Any) -> None:

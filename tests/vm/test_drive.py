@@ -48,19 +48,18 @@ def test_plugged_and_copied(guest: qemu.Guest, tmp_path: Path) -> None:
         file.write(data)
     drive.plug(guest.monitor, disk)
     target = tmp_path / "copy.raw"
-    with target.open("wb") as file:
-        file.truncate(SIZE)
     shares = list(drive.copy(guest.monitor, disk, target))
     assert (shares[0], all(0 <= share <= 1 for share in shares)) == (0.0, True)
     assert target.read_bytes() == disk.path.read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.raw"]
     assert target.stat().st_blocks * 512 < SIZE // 2, "holes stay holes"
 
 
 @pytest.mark.lab
-def test_a_slot_holds_one_disk(guest: qemu.Guest, tmp_path: Path) -> None:
+def test_what_cannot_be_plugged_in_leaves_nothing_behind(guest: qemu.Guest, tmp_path: Path) -> None:
     with pytest.raises(KnitterError, match="QEMU refused device_add"):
-        drive.plug(guest.monitor, make_disk(tmp_path, "other", 1))
-    drive.plug(guest.monitor, make_disk(tmp_path, "third", 3))  # and QEMU is as it was
+        drive.plug(guest.monitor, make_disk(tmp_path, "other", qemu.SLOTS + 1))
+    drive.plug(guest.monitor, make_disk(tmp_path, "other", qemu.SLOTS))
 
 
 @pytest.mark.lab
@@ -71,3 +70,20 @@ def test_to_wait_for_a_guest_that_ends_is_an_error(guest: qemu.Guest, tmp_path: 
     with pytest.raises(KnitterError):
         drive.unplug(guest.monitor, disk)
     assert guest.wait() is not None
+
+
+@pytest.mark.lab
+def test_a_leased_guest_leaves_its_disk_and_its_folder_alone(tmp_path: Path) -> None:
+    hardware = qemu.Hardware("bios", Accelerator("tcg", "for the test"), memory=64 * 1024**2, cpus=1)
+    disk, folder, console = make_disk(tmp_path, "disk", 1).path, tmp_path / "folder", tmp_path / "console.log"
+    folder.mkdir()
+    before = disk.stat().st_mtime_ns
+    told = Instance(user_data=b"", public_key="")
+    log = tmp_path / "qemu.log"
+    with qemu.lease(hardware, told, disk=disk, size=2 * SIZE, directory=folder, console=console, log=log) as guest:
+        assert [path.name for path in folder.iterdir()] == ["overlay.qcow2"]
+        nodes = guest.monitor.execute("query-named-block-nodes", flat=True)
+        assert next(one["image"]["virtual-size"] for one in nodes if one["node-name"] == "root") == 2 * SIZE
+        assert guest.ssh_port > 1024
+    assert list(folder.iterdir()) == []
+    assert disk.stat().st_mtime_ns == before

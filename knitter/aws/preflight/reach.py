@@ -1,4 +1,4 @@
-"""Whether this cloud will take a snapshot: asked before hours of work go into it.  Three small requests."""
+"""Whether the cloud answers, knows us, and has the EBS direct APIs: three small requests."""
 
 from typing import Final
 
@@ -14,10 +14,14 @@ _ANSWERS: Final = frozenset(
 be forbidden; an upload does not need it."""
 
 
-def preflight(cloud: Cloud) -> None:
-    """Raise CloudError unless the credentials are good and EC2's neighbour, the EBS direct APIs, can be reached."""
+def identify(cloud: Cloud) -> str:
+    """The account.  Raises CloudError when there are no credentials, or they are refused."""
     cloud.credentials()
-    _ = cloud.account
+    return cloud.account
+
+
+def reach_blocks(cloud: Cloud) -> None:
+    """Raise CloudError unless the EBS direct APIs answer."""
     try:
         with explained(f"reaching the EBS direct APIs in {cloud.region}"):
             cloud.ebs.list_snapshot_blocks(SnapshotId=_NOWHERE)
