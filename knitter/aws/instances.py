@@ -3,7 +3,6 @@
 Source: Amazon EC2 API Reference, DescribeInstances, TerminateInstances, GetConsoleOutput.
 """
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -136,4 +135,4 @@ def console(cloud: Cloud, instance: str) -> str:
             answer = cloud.ec2.get_console_output(InstanceId=instance, Latest=True)
         except cloud.ec2.exceptions.ClientError:  # a Xen type knows no Latest
             answer = cloud.ec2.get_console_output(InstanceId=instance)
-    return base64.b64decode(answer.get("Output", "")).decode(errors="replace")
+    return answer.get("Output", "")  # decoded by botocore

@@ -108,11 +108,15 @@ class Snapshot(Stage):
     def _drop_volume(self, build: Build) -> None:
         """The volume has done its work: the snapshot holds all of it."""
         volume = Volume().found(build)
-        if volume and not build.settings.keep_volume:
-            volumes.delete(build.cloud(), volume)
-            build.cloud().forget()
-        if volume:
-            build.pool().ledger(build.cloud()).strike(volume)
+        if not volume:
+            return
+        ledger = build.pool().ledger(build.cloud())
+        if build.settings.keep_volume:
+            ledger.leave(volume, "")
+            return
+        volumes.delete(build.cloud(), volume)
+        build.cloud().forget()
+        ledger.strike(volume)
 
 
 def _made(build: Build, snapshot: str) -> Made:

@@ -50,6 +50,7 @@ class Ledger:
         self._cloud = cloud
         self._made: dict[str, Kind] = {}
         self._stays: dict[str, str] = {}
+        """Why; "" if that goes without saying."""
         self._guard = threading.Lock()
 
     def add(self, kind: Kind, name: str) -> None:
@@ -64,7 +65,7 @@ class Ledger:
             self._stays.pop(name, None)
 
     def leave(self, name: str, why: str) -> None:
-        """The thing *name* is to stay; the user is told *why*."""
+        """The thing *name* is to stay; the user is told *why*, unless that is "": then it was asked for."""
         with self._guard:
             self._stays[name] = why
 
@@ -72,7 +73,8 @@ class Ledger:
         """Remove everything but what is to stay; gives all that is still there.  *tell* hears of each removal."""
         with interrupt.cleaning():
             found = [one for kind in COMMANDS for one in self._close(kind, tell)]
-        return found + [Left(self._made[name], name, self._cloud.region, why) for name, why in self._stays.items()]
+        told = [(name, why) for name, why in self._stays.items() if why]
+        return found + [Left(self._made[name], name, self._cloud.region, why) for name, why in told]
 
     def _close(self, kind: Kind, tell: Callable[[str], None]) -> list[Left]:
         left = []

@@ -22,11 +22,14 @@ from knitter.lab.blocks import copy_sparse
 from knitter.lab.guests import CONSOLE
 from knitter.lab.machines import SSH_PORT, Architecture, Disk, Spec
 from knitter.machine import tools
+from knitter.machine.keys import new_key
 from knitter.machine.local import Running
 from knitter.machine.namespace import lease
 
 LIMIT: Final = 20.0
 """Seconds until sshd listens; on a busy host it takes one."""
+IMPOSTOR: Final = "t3.nano"
+"""A host of this type presents a key of its own, not the one that it was given."""
 BY_ID: Final = "nvme-Amazon_Elastic_Block_Store_"
 """How udev names an EBS volume; its serial follows."""
 _SERVE: Final = """
@@ -45,7 +48,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
-SetEnv PATH={directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin
+SetEnv PATH={directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME={directory}
 """
 _STAND_IN: Final = """#!/bin/sh
 echo "$(basename "$0") $*" >> {console}
@@ -114,7 +117,8 @@ class Host:
         for folder in (directory / "by-id", directory / "bin"):
             folder.mkdir(parents=True)
         (directory / "host_key").touch(0o600)
-        (directory / "host_key").write_text(config["ssh_keys"]["ed25519_private"])
+        given = config["ssh_keys"]["ed25519_private"]
+        (directory / "host_key").write_text(new_key().private if self._spec.type == IMPOSTOR else given)
         (directory / "authorized_keys").write_text("".join(f"{key}\n" for key in config["ssh_authorized_keys"]))
         told = _CONFIG.format(address=self._spec.address, port=SSH_PORT, directory=directory)
         (directory / "sshd_config").write_text(told)

@@ -24,6 +24,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 AcceptEnv none
+SetEnv HOME={directory}
 """
 
 
