@@ -1,94 +1,118 @@
-"""A lab whose instances are SSH servers of this host, and desks whose disks they write."""
+"""A real SSH server, and a small proxy before it that can break connections."""
 
+import os
+import random
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from knitter.aws.session import Cloud
-from knitter.lab.service import Lab
-from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
-from knitter.receipt import Receipt
-from knitter.settings import Settings
-from knitter.stages.build import Build
-from knitter.stages.snapshot import Snapshot
-from knitter.stages.stage import ensure
-from knitter.stages.volume import Volume
-from knitter.surrogate.pool import Pool
-from tests.campaign.conftest import ebs, ec2, hosts, image  # noqa: F401 (fixtures)
-from tests.stages.small import Desk
+from knitter.disk import blocks
+from knitter.machine.ssh import Ssh, connect
+from knitter.units import BLOCK
+from tests.machine.conftest import Server, server
 
-REGION = "eu-central-1"
-
-
-@dataclass
-class Road:
-    """One run: its settings, its pool, its connection to the cloud.  What it said at its end is kept."""
-
-    cloud: Cloud
-    settings: dict[str, Any]
-    desks: list[Desk]
-    said: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pool = Pool(self._settings(self.desks[0]))
-
-    def _settings(self, desk: Desk) -> Settings:
-        return Settings.model_validate({"build_directory": desk.root / "build", **self.settings})
-
-    def build(self, number: int = 0) -> Build:
-        desk = self.desks[number]
-        return Build(desk.build().recipe, self._settings(desk), lambda: self.cloud, lambda: self.pool)
-
-    def volume(self, number: int = 0) -> Receipt:
-        return ensure(Volume(), self.build(number)).receipt
-
-    def snapshot(self, number: int = 0) -> Receipt:
-        self.volume(number)
-        return ensure(Snapshot(), self.build(number)).receipt
-
-    def close(self) -> list[str]:
-        """End the run; what it says is still there."""
-        return [str(one) for one in self.pool.close(self.said.append)]
-
-    @contextmanager
-    def refused(self) -> Iterator[None]:
-        """The cloud no longer accepts our credentials."""
-        good, self.cloud.keys = self.cloud.keys, ("AKIAIOSFODNN7EXAMPLE", "gone")
-        self._reconnect()
-        yield
-        self.cloud.keys = good
-        self._reconnect()
-
-    def _reconnect(self) -> None:
-        self.cloud._clients.clear()
-        self.cloud.__dict__.pop("_session", None)
-
-    def alive(self) -> list[str]:
-        """Ids of instances that have not ended."""
-        states: Any = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-        found = self.cloud.ec2.describe_instances(Filters=states)["Reservations"]
-        return [one["InstanceId"] for group in found for one in group["Instances"]]
+__all__ = ["server"]
 
 
 @pytest.fixture
-def road(tmp_path: Path, hosts: Lab, image: str) -> Iterator[Callable[..., Road]]:  # noqa: F811 (the fixtures)
-    """Begins a run; keywords are settings."""
-    begun: list[Road] = []
+def login(server: Server) -> Callable[[], Ssh]:
+    return lambda: as_user(connect(server.endpoint, server.key))
 
-    def begin(*, desks: int = 1, **changes: Any) -> Road:
-        cloud = Cloud("lab", REGION, endpoint=hosts.endpoint, keys=(ACCESS_KEY, SECRET_KEY))
-        own = {"via": "surrogate", "surrogate_image": image, "surrogate_user": "root", "surrogate_ttl": 300}
-        made = [Desk(tmp_path / f"{len(begun)}-{number}", hosts.endpoint) for number in range(desks)]
-        for desk in made:
-            desk.root.mkdir()
-            desk.make_disk()
-        begun.append(Road(cloud, own | changes, made))
-        return begun[-1]
 
-    yield begin
-    for one in begun:
-        one.close()
+def as_user(machine: Ssh) -> Ssh:
+    if os.geteuid():
+        machine._sudo = ()  # the tests' user need not be an administrator
+    return machine
+
+
+def make_disk(path: Path, size: int, used: list[int], *, seed: int = 1) -> blocks.Blocks:
+    """A sparse disk with noise and text in the blocks *used*, and its list."""
+    noise = random.Random(seed)
+    with path.open("wb") as file:
+        file.truncate(size)
+        for number in used:
+            file.seek(number * BLOCK)
+            length = min(BLOCK, size - number * BLOCK)
+            file.write(noise.randbytes(length) if number % 2 else (b"text %d\n" % number * BLOCK)[:length])
+    blocks.write(path, path.with_suffix(".blocks"))
+    return blocks.read(path.with_suffix(".blocks"))
+
+
+def make_volume(path: Path, size: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+class Cutter:
+    """A TCP proxy on loopback that hangs up after so many bytes, connection by connection."""
+
+    def __init__(self, port: int, limits: list[int], pace: float = 0.0) -> None:
+        self._target = port
+        self._limits = iter(limits)
+        self._pace = pace
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self.port = self._listener.getsockname()[1]
+        self.cuts = 0
+        self._threads[0].start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for wire in self._sockets:
+            hang_up(wire)
+        for thread in self._threads:
+            thread.join()
+        for wire in (self._listener, *self._sockets):
+            wire.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near = self._listener.accept()[0]
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets += [near, far]
+            for source, sink, limit in ((near, far, next(self._limits, None)), (far, near, None)):
+                thread = threading.Thread(target=self._copy, args=(source, sink, limit))
+                self._threads.append(thread)
+                thread.start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+        try:
+            while data := source.recv(65536 if limit is None else min(65536, limit)):
+                sink.sendall(data)
+                time.sleep(self._pace * len(data))
+                if limit is not None:
+                    limit -= len(data)
+                    if limit <= 0:
+                        self.cuts += 1
+                        break
+        except OSError:
+            pass
+        hang_up(source)
+        hang_up(sink)
+
+
+def hang_up(wire: socket.socket) -> None:
+    with suppress(OSError):  # the other thread was first
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def cutter(server: Server, limits: list[int], pace: float = 0.0) -> Iterator[tuple[Cutter, Callable[[], Ssh]]]:
+    """The proxy, and how to log in through it."""
+    between = Cutter(server.endpoint.port, limits, pace)
+    endpoint = replace(server.endpoint, port=between.port)
+    try:
+        yield between, lambda: as_user(connect(endpoint, server.key))
+    finally:
+        between.close()

@@ -1,25 +1,51 @@
 """From a disk to a volume and a snapshot, by instances that are SSH servers: who is started, shared, trusted, ended."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from knitter.aws.session import Cloud
 from knitter.aws.tags import RUN, RUN_ID
 from knitter.disk import blocks
 from knitter.errors import KnitterError
+from knitter.lab.service import Lab
+from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
 from knitter.stages.disk import BLOCKS, Disk
 from knitter.stages.snapshot import Snapshot
 from knitter.stages.stage import ensure
 from tests.campaign import cut
+from tests.campaign.conftest import ebs, ec2, hosts, image  # noqa: F401 (fixtures)
 from tests.campaign.hosts import IMPOSTOR
 from tests.lab.conftest import read_digests
-from tests.surrogate.conftest import Road
+from tests.stages.small import Desk
+from tests.surrogate.road import Road
 
 pytestmark = pytest.mark.lab
 Begin = Callable[..., Road]
+
+
+@pytest.fixture
+def road(tmp_path: Path, hosts: Lab, image: str) -> Iterator[Callable[..., Road]]:  # noqa: F811 (the fixtures)
+    """Begins a run; keywords are settings."""
+    begun: list[Road] = []
+
+    def begin(*, desks: int = 1, **changes: Any) -> Road:
+        cloud = Cloud("lab", "eu-central-1", endpoint=hosts.endpoint, keys=(ACCESS_KEY, SECRET_KEY))
+        own = {"via": "surrogate", "surrogate_image": image, "surrogate_user": "root", "surrogate_ttl": 300}
+        made = [Desk(tmp_path / f"{len(begun)}-{number}", hosts.endpoint) for number in range(desks)]
+        for desk in made:
+            desk.root.mkdir()
+            desk.make_disk()
+        begun.append(Road(cloud, own | changes, made))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.close()
 
 
 def test_the_snapshot_of_the_volume_is_the_disk_and_nothing_else_is_left(road: Begin) -> None:
