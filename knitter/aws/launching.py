@@ -14,6 +14,7 @@ from knitter.aws.network import Interface, Subnet
 from knitter.aws.session import Cloud
 from knitter.aws.source import SourceImage
 from knitter.aws.tags import as_list
+from knitter.aws.wait import wait_known
 from knitter.errors import CloudError
 from knitter.progress import say
 
@@ -36,6 +37,18 @@ ELSEWHERE: Final = frozenset(
     }
 )
 """Refusals that another type, zone or market may not know."""
+AGAIN: Final = frozenset(
+    {
+        "InvalidGroup.NotFound",  # made just now, and not known everywhere
+        "RequestLimitExceeded",
+        "InternalError",
+        "InternalFailure",
+        "Unavailable",
+        "ServiceUnavailable",
+        "Unreachable",
+    }
+)
+"""Troubles that pass: the same again, in the same place; the ClientToken sees to it that nothing starts twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +82,8 @@ def launch(cloud: Cloud, wanted: Launch) -> str:
     for market, kind, subnet in _places(wanted):
         say(f"starting a {kind} in {subnet.zone}{' (spot)' if market == 'spot' else ''}")
         try:
-            with explained(f"starting a {kind} in {subnet.zone}"):
-                request = plan_request(wanted, market, kind, subnet, optimized=kind in optimized)
-                answer = cloud.ec2.run_instances(**request)
-                return answer["Instances"][0]["InstanceId"]
+            request = plan_request(wanted, market, kind, subnet, optimized=kind in optimized)
+            return _start(cloud, request, f"starting a {kind} in {subnet.zone}")
         except CloudError as error:
             if error.code not in ELSEWHERE:
                 raise
@@ -83,6 +94,12 @@ def launch(cloud: Cloud, wanted: Launch) -> str:
         details="\n".join(refused),
         hint="name more surrogate_types or surrogate_subnets in .doit.cfg, or try again later",
     )
+
+
+def _start(cloud: Cloud, request: dict[str, Any], doing: str) -> str:
+    """Not by the client that repeats: to that a lack of capacity, whose status is 500, is worth a minute of waiting."""
+    answer = wait_known(doing, lambda: cloud.ec2_once.run_instances(**request), codes=AGAIN)
+    return answer["Instances"][0]["InstanceId"]
 
 
 def _places(wanted: Launch) -> Iterator[tuple[str, str, Subnet]]:

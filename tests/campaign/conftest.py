@@ -1,6 +1,7 @@
 """A lab of hosts, an image they start from, and the machines' keys."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +56,7 @@ def register(ec2: Any, ebs: Any) -> str:
     """An AMI that nobody boots."""
     root = {"SnapshotId": make_snapshot(ec2, ebs, {0: b"\1" * SIZE})}
     name: str = ec2.register_image(
-        Name="hosts",
+        Name=f"hosts {secrets.token_hex(4)}",
         Architecture="x86_64",
         VirtualizationType="hvm",
         RootDeviceName="/dev/xvda",

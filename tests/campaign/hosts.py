@@ -50,6 +50,7 @@ PermitRootLogin prohibit-password
 MaxStartups 100
 SetEnv PATH={directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME={directory}
 """
+"""HOME: what a user of this host has in its ~/.bashrc is none of a host's business, and may take a minute."""
 _STAND_IN: Final = """#!/bin/sh
 echo "$(basename "$0") $*" >> {console}
 """

@@ -21,7 +21,7 @@ WORKERS: Final = 3
 REGIONS: Final = (
     *(f"ap-{place}" for place in ("east-1", "northeast-1", "northeast-2", "northeast-3", "south-1", "south-2")),
     *(f"ap-southeast-{number}" for number in (1, 2, 3, 4)),
-    *("ca-central-1", "ca-west-1", "af-south-1", "il-central-1", "me-central-1", "me-south-1", "sa-east-1"),
+    *("ca-central-1", "ca-west-1", "af-south-1", "il-central-1", "me-south-1", "sa-east-1"),
     *(f"eu-{place}" for place in ("central-2", "north-1", "south-1", "south-2", "west-1", "west-2", "west-3")),
     *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
 )
