@@ -22,6 +22,7 @@ COMMANDS: Final[dict[Kind, str]] = {
     "volume": "aws ec2 delete-volume --volume-id {id} --region {region}",
     "security group": "aws ec2 delete-security-group --group-id {id} --region {region}",
 }
+GIVEN_UP: Final = "interrupted"
 _FIND: Final[dict[Kind, Callable[[Cloud], list[str]]]] = {
     "instance": sweep.instances,
     "volume": sweep.volumes,
@@ -70,24 +71,33 @@ class Ledger:
             self._stays[name] = why
 
     def close(self, tell: Callable[[str], None]) -> list[Left]:
-        """Remove everything but what is to stay; gives all that is still there.  *tell* hears of each removal."""
-        with interrupt.cleaning():
-            found = [one for kind in COMMANDS for one in self._close(kind, tell)]
-        told = [(name, why) for name, why in self._stays.items() if why]
-        return found + [Left(self._made[name], name, self._cloud.region, why) for name, why in told]
+        """Remove everything but what is to stay; gives all that is still there.  *tell* hears of each removal.
 
-    def _close(self, kind: Kind, tell: Callable[[str], None]) -> list[Left]:
-        left = []
-        for name in self._expected(kind):
+        A second Ctrl-C ends it: then what was not removed yet is among what is still there.
+        """
+        left: list[Left] = []
+        with interrupt.cleaning():
+            for kind in COMMANDS:
+                for name in self._expected(kind):
+                    if why := GIVEN_UP if any(one.why == GIVEN_UP for one in left) else self._remove(kind, name, tell):
+                        left.append(self._left(kind, name, why))
+        told = [(name, why) for name, why in self._stays.items() if why]
+        return left + [self._left(self._made[name], name, why) for name, why in told]
+
+    def _left(self, kind: Kind, name: str, why: str) -> Left:
+        return Left(kind, name, self._cloud.region, why)
+
+    def _remove(self, kind: Kind, name: str, tell: Callable[[str], None]) -> str:
+        """Why it could not be removed; "" if it was."""
+        try:
             tell(f"removing {kind} {name}")
-            try:
-                REMOVE[kind](self._cloud, name)
-                self.strike(name)
-            except KnitterError as error:
-                left.append(Left(kind, name, self._cloud.region, error.brief))
-            except KeyboardInterrupt:
-                left.append(Left(kind, name, self._cloud.region, "interrupted while removing it"))
-        return left
+            REMOVE[kind](self._cloud, name)
+        except KnitterError as error:
+            return error.brief
+        except KeyboardInterrupt:
+            return GIVEN_UP
+        self.strike(name)
+        return ""
 
     def _expected(self, kind: Kind) -> list[str]:
         with self._guard:
