@@ -35,10 +35,13 @@ class Left:
 
     kind: Kind
     id: str
+    """"": whether there is one could not be asked."""
     region: str
     why: str
 
     def __str__(self) -> str:
+        if not self.id:
+            return f"{self.kind}: whether this run has left one is not known: {self.why}\n  doit gc"
         command = COMMANDS[self.kind].format(id=self.id, region=self.region)
         return f"{self.kind} {self.id} is still there: {self.why}\n  {command}"
 
@@ -77,8 +80,9 @@ class Ledger:
         return found + [Left(self._made[name], name, self._cloud.region, why) for name, why in told]
 
     def _close(self, kind: Kind, tell: Callable[[str], None]) -> list[Left]:
-        left = []
-        for name in self._expected(kind):
+        names, unasked = self._expected(kind)
+        left = [Left(kind, "", self._cloud.region, unasked)] if unasked else []
+        for name in names:
             tell(f"removing {kind} {name}")
             try:
                 REMOVE[kind](self._cloud, name)
@@ -89,11 +93,15 @@ class Ledger:
                 left.append(Left(kind, name, self._cloud.region, "interrupted while removing it"))
         return left
 
-    def _expected(self, kind: Kind) -> list[str]:
+    def _expected(self, kind: Kind) -> tuple[list[str], str]:
+        """Ids, and why there may be more; what is known is tried all the same."""
         with self._guard:
             known = [name for name, one in self._made.items() if one == kind]
+        found, unasked = list[str](), ""
         try:
             found = _FIND[kind](self._cloud)
-        except (KnitterError, KeyboardInterrupt):
-            found = []  # what is known is tried all the same
-        return [name for name in dict.fromkeys((*known, *found)) if name not in self._stays]
+        except KnitterError as error:
+            unasked = error.brief
+        except KeyboardInterrupt:
+            unasked = "interrupted while looking"
+        return [name for name in dict.fromkeys((*known, *found)) if name not in self._stays], unasked
