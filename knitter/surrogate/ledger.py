@@ -36,10 +36,13 @@ class Left:
 
     kind: Kind
     id: str
+    """"": whether there is one could not be asked."""
     region: str
     why: str
 
     def __str__(self) -> str:
+        if not self.id:
+            return f"{self.kind}: whether this run has left one is not known: {self.why}\n  doit gc"
         command = COMMANDS[self.kind].format(id=self.id, region=self.region)
         return f"{self.kind} {self.id} is still there: {self.why}\n  {command}"
 
@@ -78,7 +81,9 @@ class Ledger:
         left: list[Left] = []
         with interrupt.cleaning():
             for kind in COMMANDS:
-                for name in self._expected(kind):
+                names, unasked = self._expected(kind)
+                left += [self._left(kind, "", unasked)] if unasked else []
+                for name in names:
                     if why := GIVEN_UP if any(one.why == GIVEN_UP for one in left) else self._remove(kind, name, tell):
                         left.append(self._left(kind, name, why))
         told = [(name, why) for name, why in self._stays.items() if why]
@@ -99,11 +104,15 @@ class Ledger:
         self.strike(name)
         return ""
 
-    def _expected(self, kind: Kind) -> list[str]:
+    def _expected(self, kind: Kind) -> tuple[list[str], str]:
+        """Ids, and why there may be more; what is known is tried all the same."""
         with self._guard:
             known = [name for name, one in self._made.items() if one == kind]
+        found, unasked = list[str](), ""
         try:
             found = _FIND[kind](self._cloud)
-        except (KnitterError, KeyboardInterrupt):
-            found = []  # what is known is tried all the same
-        return [name for name in dict.fromkeys((*known, *found)) if name not in self._stays]
+        except KnitterError as error:
+            unasked = error.brief
+        except KeyboardInterrupt:
+            unasked = GIVEN_UP
+        return [name for name in dict.fromkeys((*known, *found)) if name not in self._stays], unasked

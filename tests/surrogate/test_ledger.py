@@ -6,7 +6,6 @@ from knitter.aws.session import Cloud
 from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
 from knitter.surrogate.ledger import Ledger
 
-pytestmark = pytest.mark.lab
 INSTANCE, VOLUME, GROUP = "i-0123456789abcdef0", "vol-0123456789abcdef0", "sg-0123456789abcdef0"
 """Nothing of these is in the cloud: that counts as removed."""
 
@@ -20,6 +19,7 @@ def ledger(endpoint: str) -> Ledger:
     return made
 
 
+@pytest.mark.lab
 def test_a_second_interrupt_ends_the_removal_and_names_all_that_is_left(ledger: Ledger) -> None:
     told: list[str] = []
 
@@ -36,6 +36,7 @@ def test_a_second_interrupt_ends_the_removal_and_names_all_that_is_left(ledger: 
     ]
 
 
+@pytest.mark.lab
 def test_what_is_to_stay_is_told_with_its_reason_unless_it_was_asked_for(ledger: Ledger) -> None:
     ledger.leave(INSTANCE, "for a look")
     ledger.leave(VOLUME, "")
@@ -43,3 +44,17 @@ def test_what_is_to_stay_is_told_with_its_reason_unless_it_was_asked_for(ledger:
     [left] = ledger.close(told.append)
     assert f"instance {INSTANCE} is still there: for a look" in str(left)
     assert told == [f"removing security group {GROUP}"]
+
+
+def test_who_cannot_look_says_so() -> None:
+    """A request may have made something though its answer never came."""
+    ledger = Ledger(Cloud("eu-west-1", "eu-west-1", profile="there-is-none"))
+    ledger.add("volume", VOLUME)
+    told = [str(one) for one in ledger.close(lambda _: None)]
+    assert [one.partition(": opening")[0] for one in told] == [
+        "instance: whether this run has left one is not known",
+        "volume: whether this run has left one is not known",
+        f"volume {VOLUME} is still there",
+        "security group: whether this run has left one is not known",
+    ]
+    assert all("doit gc" in one for one in told if "not known" in one)
