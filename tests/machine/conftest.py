@@ -49,22 +49,23 @@ def server(tmp_path: Path) -> Iterator[Server]:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, and only systemd makes it
     sshd = tools.find("sshd")
     assert sshd, "apt install openssh-server"
-    process = subprocess.Popen([sshd, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.PIPE)
+    said = tmp_path / "sshd.log"  # no pipe: sessions that outlive a failed test would hold its other end
+    process = subprocess.Popen([sshd, "-D", "-E", said, "-f", tmp_path / "sshd_config"])
     try:
-        _wait_listening(port, process)
+        _wait_listening(port, process, said)
         yield Server(Endpoint("127.0.0.1", port, getpass.getuser(), host.public), user, process)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
-def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_listening(port: int, process: subprocess.Popen[bytes], said: Path) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except OSError:
-            assert process.poll() is None, process.communicate()
+            assert process.poll() is None, said.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         else:
