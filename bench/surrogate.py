@@ -31,6 +31,7 @@ AuthorizedKeysFile {directory}/authorized_keys
 PidFile none
 StrictModes no
 UsePAM no
+SetEnv HOME={directory}
 """
 
 
