@@ -22,6 +22,7 @@ AuthorizedKeysFile {directory}/authorized_keys
 PidFile none
 StrictModes no
 UsePAM no
+SetEnv HOME={directory}
 PasswordAuthentication no
 AcceptEnv none
 SetEnv HOME={directory}
