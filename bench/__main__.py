@@ -8,7 +8,7 @@ list      `doit list` with 10 and with 300 recipes
 upload    the disk into the lab, by knitter's own engine and by boto3
 memory    peak of doit's own process, for a small and a large disk
 surrogate 1 GiB of noise written as the surrogate's stage does, and by `ssh host 'cat > file'`, both on loopback;
-          alone: `python -m bench surrogate`
+          and what a build asks of the cloud; alone: `python -m bench surrogate`
 
 Each figure is the median of --runs runs (default 3); floor and cold take turns, so that a machine that slows down slows
 both.
@@ -22,20 +22,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import floor, site, surrogate, upload
+from bench import floor, road, site, surrogate, upload
 
 
 def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     if arguments.only == "surrogate":
-        _print(surrogate.measure(arguments.runs))
+        _print([*surrogate.measure(arguments.runs), *road.measure()])
         return
     with tempfile.TemporaryDirectory(prefix="knitter-bench-") as name:
         bench = site.Bench(Path(name))
         print("fetching the packages once", file=sys.stderr)
         bench.fetch()
-        _print([*_measure(bench, arguments.runs), *surrogate.measure(arguments.runs)])
+        _print([*_measure(bench, arguments.runs), *surrogate.measure(arguments.runs), *road.measure()])
 
 
 def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:

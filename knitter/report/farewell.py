@@ -88,14 +88,17 @@ def _next(product: Product, doit: str, look: Look) -> str:
             f'eval "$({doit} lab)"',
             f"aws ec2 describe-images --image-ids {product.image}",
         ],
-        "start it": [boot],
+        "start it": [boot, f"{doit} launch:{product.recipe}"],
         "make it in AWS instead (or set cloud = aws in .doit.cfg)": [
             f"KNITTER_CLOUD=aws {doit} build:{product.recipe}"
         ],
     }
     in_aws = {
         "look at it": [f"aws ec2 describe-images {where} --image-ids {product.image}"],
-        "start it there": [f"aws ec2 run-instances {where} --image-id {product.image}"],
+        "start it there": [
+            f"{doit} launch:{product.recipe}",
+            f"aws ec2 run-instances {where} --image-id {product.image}",
+        ],
         "start it here": [boot],
     }
     steps = in_lab if product.cloud == "lab" else in_aws

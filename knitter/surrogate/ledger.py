@@ -22,6 +22,7 @@ COMMANDS: Final[dict[Kind, str]] = {
     "volume": "aws ec2 delete-volume --volume-id {id} --region {region}",
     "security group": "aws ec2 delete-security-group --group-id {id} --region {region}",
 }
+GIVEN_UP: Final = "interrupted"
 _FIND: Final[dict[Kind, Callable[[Cloud], list[str]]]] = {
     "instance": sweep.instances,
     "volume": sweep.volumes,
@@ -73,25 +74,35 @@ class Ledger:
             self._stays[name] = why
 
     def close(self, tell: Callable[[str], None]) -> list[Left]:
-        """Remove everything but what is to stay; gives all that is still there.  *tell* hears of each removal."""
-        with interrupt.cleaning():
-            found = [one for kind in COMMANDS for one in self._close(kind, tell)]
-        told = [(name, why) for name, why in self._stays.items() if why]
-        return found + [Left(self._made[name], name, self._cloud.region, why) for name, why in told]
+        """Remove everything but what is to stay; gives all that is still there.  *tell* hears of each removal.
 
-    def _close(self, kind: Kind, tell: Callable[[str], None]) -> list[Left]:
-        names, unasked = self._expected(kind)
-        left = [Left(kind, "", self._cloud.region, unasked)] if unasked else []
-        for name in names:
+        A second Ctrl-C ends it: then what was not removed yet is among what is still there.
+        """
+        left: list[Left] = []
+        with interrupt.cleaning():
+            for kind in COMMANDS:
+                names, unasked = self._expected(kind)
+                left += [self._left(kind, "", unasked)] if unasked else []
+                for name in names:
+                    if why := GIVEN_UP if any(one.why == GIVEN_UP for one in left) else self._remove(kind, name, tell):
+                        left.append(self._left(kind, name, why))
+        told = [(name, why) for name, why in self._stays.items() if why]
+        return left + [self._left(self._made[name], name, why) for name, why in told]
+
+    def _left(self, kind: Kind, name: str, why: str) -> Left:
+        return Left(kind, name, self._cloud.region, why)
+
+    def _remove(self, kind: Kind, name: str, tell: Callable[[str], None]) -> str:
+        """Why it could not be removed; "" if it was."""
+        try:
             tell(f"removing {kind} {name}")
-            try:
-                REMOVE[kind](self._cloud, name)
-                self.strike(name)
-            except KnitterError as error:
-                left.append(Left(kind, name, self._cloud.region, error.brief))
-            except KeyboardInterrupt:
-                left.append(Left(kind, name, self._cloud.region, "interrupted while removing it"))
-        return left
+            REMOVE[kind](self._cloud, name)
+        except KnitterError as error:
+            return error.brief
+        except KeyboardInterrupt:
+            return GIVEN_UP
+        self.strike(name)
+        return ""
 
     def _expected(self, kind: Kind) -> tuple[list[str], str]:
         """Ids, and why there may be more; what is known is tried all the same."""
@@ -103,5 +114,5 @@ class Ledger:
         except KnitterError as error:
             unasked = error.brief
         except KeyboardInterrupt:
-            unasked = "interrupted while looking"
+            unasked = GIVEN_UP
         return [name for name in dict.fromkeys((*known, *found)) if name not in self._stays], unasked

@@ -116,6 +116,7 @@ look at it (AWS CLI 2.13, 1.29 or later: pip install awscli):
     aws ec2 describe-images --image-ids ami-0123456789abcdef0
 start it:
     doit boot:debian-12 --keep
+    doit launch:debian-12
 make it in AWS instead (or set cloud = aws in .doit.cfg):
     KNITTER_CLOUD=aws doit build:debian-12"""
 
