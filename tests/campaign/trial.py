@@ -11,41 +11,23 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from knitter import receipt, settings
-from knitter.cache import Cache
-from knitter.disk import blocks
-from knitter.files import sha256_of
 from knitter.lab.service import Lab
-from knitter.receipt import Receipt
-from knitter.recipe import load
-from knitter.stages import packages
-from knitter.stages.boot import Boot
-from knitter.stages.build import Build
-from knitter.stages.disk import BLOCKS, RAW, Disk
-from knitter.stages.packages import Packages
-from knitter.stages.rootfs import Rootfs
-from knitter.units import BLOCK, GIB, MIB
+from knitter.units import MIB
 from tests.campaign import cut
 from tests.campaign.conftest import register
 from tests.campaign.draw import Case, Run
 from tests.campaign.faults import Plan
+from tests.campaign.left import find_left
+from tests.campaign.prepared import COUNT, prepare
 from tests.campaign.proxy import Proxy
 from tests.desk import Desk
 from tests.lab.conftest import boto_client, read_blocks
-from tests.stages.small import LOCK
 
 LIMIT: Final = 240.0
 """Seconds that a run has."""
-COUNT: Final = 40
-"""Blocks of a disk that are not zero."""
 TYPES: Final = "t3.micro t3.small t3.medium"
-RECIPE: Final = """description = "of a campaign"
-
-[packages]
-release = "tiny"
-"""
 
 
 @dataclass
@@ -57,21 +39,6 @@ class Row:
     faults: Counter[str] = field(default_factory=Counter)
     ends: list[str] = field(default_factory=list)
     result: str = "failed"
-
-
-@dataclass
-class Left:
-    """What knitter made in the region and is still there, by id."""
-
-    instances: set[str]
-    volumes: set[str]
-    groups: set[str]
-    snapshots: set[str]
-    images: set[str]
-
-    @property
-    def fleeting(self) -> set[str]:
-        return self.instances | self.volumes | self.groups
 
 
 class Trial:
@@ -100,17 +67,6 @@ class Trial:
 
     def _prepare(self) -> None:
         """A checkout with a disk; what comes before it is taken for done."""
-        for folder in (self.desk.root / "recipes").iterdir():
-            shutil.rmtree(folder)
-        self.desk.write_recipe(self.name, RECIPE)
-        folder = self.desk.build / self.name
-        folder.mkdir(parents=True)
-        self.blocks = _write_disk(folder / RAW, Random(self.case.seed))
-        digest = blocks.write(folder / RAW, folder / BLOCKS)
-        (folder / packages.OUTPUT).write_text(LOCK.text())
-        (package,) = LOCK.packages  # its content is never looked at
-        (cached := Cache(self.desk.cache).path(package.sha256)).parent.mkdir(parents=True)
-        cached.write_bytes(bytes(package.size))
         self.desk.settings = {
             "region": self.region,
             "via": self.case.road,
@@ -121,26 +77,10 @@ class Trial:
             "surrogate_ttl": "5min",
             "uploads": "6",
         }
-        self._vouch(digest)
-
-    def _build(self) -> Build:
-        """The recipe as the desk's doit sees it; its cloud is not asked."""
-        wanted = settings.load(self.desk.root / ".doit.cfg", self.desk.environment())
-        return Build(load.load(self.desk.root / "recipes", self.name), wanted, cloud=_none)
-
-    def _vouch(self, disk: str) -> None:
-        """Receipts of the stages up to the disk's boot."""
-        build = self._build()
-        lock = packages.Packages().folder(build) / packages.OUTPUT
-        digests = {"packages": sha256_of(lock), "disk": disk}
-        for stage in (Packages(), Rootfs(), Disk(), Boot()):
-            inputs = stage.inputs(build)
-            key = receipt.key_of(stage.name, stage.revision, inputs)
-            digest = digests.get(stage.name, key)
-            receipt.write(stage.receipt_path(build), Receipt(stage=stage.name, key=key, digest=digest, inputs=inputs))
+        self.blocks = prepare(self.desk, self.name, Random(self.case.seed))
 
     def _faulty(self, proxy: Proxy, run: Run, number: int) -> None:
-        before, known = self._left(), self._journal()
+        before, known = find_left(self._ec2, self.name), self._journal()
         proxy.begin(run.plan)
         extra = {"surrogate_spot": "yes"} if run.spot else {}
         if run.cuts:
@@ -165,7 +105,7 @@ class Trial:
         self._note(run.end if struck.is_set() else f"exit {process.returncode}")
         self._check_puts(proxy, known)
         if process.returncode != -signal.SIGKILL:
-            new = self._left().fleeting - before.fleeting
+            new = find_left(self._ec2, self.name).fleeting - before.fleeting
             unnamed = [thing for thing in new if thing not in output and _unasked(thing) not in output]
             assert not unnamed, f"{unnamed} left behind, and not named"
 
@@ -227,7 +167,7 @@ class Trial:
 
     def _check_one(self) -> None:
         """One AMI, one snapshot, which holds the disk; gc leaves just them."""
-        left = self._left()
+        left = find_left(self._ec2, self.name)
         assert len(left.images) == 1, f"AMIs: {left.images}"
         assert len(left.snapshots) == 1, f"snapshots: {left.snapshots}"
         (image,) = self._ec2.describe_images(ImageIds=list(left.images))["Images"]
@@ -235,7 +175,7 @@ class Trial:
         assert image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] in left.snapshots
         assert read_blocks(self._ebs, next(iter(left.snapshots))) == self.blocks, "the snapshot is not the disk"
         self._gc("--yes", "--all")
-        after = self._left()
+        after = find_left(self._ec2, self.name)
         assert not after.fleeting, f"gc left {after.fleeting}"
         assert (after.images, after.snapshots) == (left.images, left.snapshots)
         assert "nothing is left over" in self._gc()
@@ -246,50 +186,8 @@ class Trial:
         assert process.returncode == 0, "gc failed"
         return output
 
-    def _left(self) -> Left:
-        ours = [{"Name": "tag:knitter:recipe", "Values": [self.name]}]
-        groups = self._ec2.describe_instances(Filters=ours)["Reservations"]
-        instances = {
-            one["InstanceId"]
-            for group in groups
-            for one in group["Instances"]
-            if one["State"]["Name"] not in ("shutting-down", "terminated")
-        }
-        return Left(
-            instances=instances,
-            volumes={
-                one["VolumeId"]
-                for one in self._ec2.describe_volumes(Filters=ours)["Volumes"]
-                if one["State"] != "deleting" and not _goes_with(one, instances)
-            },
-            groups={one["GroupId"] for one in self._ec2.describe_security_groups(Filters=ours)["SecurityGroups"]},
-            snapshots={one["SnapshotId"] for one in self._ec2.describe_snapshots(Filters=ours)["Snapshots"]},
-            images={one["ImageId"] for one in self._ec2.describe_images(Owners=["self"], Filters=ours)["Images"]},
-        )
-
 
 def _unasked(thing: str) -> str:
     """What knitter says if it cannot ask for things like this one, and does not know that it made it."""
     kind = {"i": "instance", "vol": "volume", "sg": "security group"}[thing.partition("-")[0]]
     return f"{kind}: whether this run has left one is not known"
-
-
-def _none() -> NoReturn:
-    raise AssertionError("the desk's own doit asks the cloud")
-
-
-def _goes_with(volume: Any, instances: set[str]) -> bool:
-    """Whether *volume* ends with one of *instances*."""
-    return any(one["DeleteOnTermination"] and one["InstanceId"] in instances for one in volume["Attachments"])
-
-
-def _write_disk(path: Path, rng: Random) -> dict[int, bytes]:
-    """1 GiB, of which COUNT blocks are random: those by index."""
-    indexes = rng.sample(range(GIB // BLOCK), COUNT)
-    data = {index: rng.randbytes(BLOCK) for index in indexes}
-    with path.open("wb") as file:
-        file.truncate(GIB)
-        for index, block in data.items():
-            file.seek(index * BLOCK)
-            file.write(block)
-    return data
