@@ -122,5 +122,6 @@ def test_the_list_fits_80_columns(desk: Desk) -> None:
     assert max(map(len, lines)) <= 80
     stages = [line.split()[0] for line in lines if ":debian-12" in line]
     assert stages == [
-        f"{stage}:debian-12" for stage in ("build", "packages", "rootfs", "disk", "boot", "snapshot", "ami")
+        f"{stage}:debian-12"
+        for stage in ("build", "packages", "rootfs", "disk", "boot", "snapshot", "ami", "launch", "preflight")
     ]

@@ -276,9 +276,10 @@ while data := wire.recv(65536): os.write(1, data)
 
     def test_one_that_dies_is_told(self, server: Server) -> None:
         proxy = (sys.executable, "-c", self.CARRY, str(server.endpoint.port))
+        before = set(children())
         found = connect(replace(server.endpoint, proxy=proxy), server.key)
         with found.stream(command("cat")) as stream:
-            (pid,) = [pid for pid in children() if pid != server.process.pid]
+            (pid,) = set(children()) - before
             os.kill(pid, signal.SIGKILL)
             with pytest.raises(LostError) as caught:
                 write_on(stream)
