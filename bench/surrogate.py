@@ -26,17 +26,9 @@ from knitter.machine.packets import CIPHERS
 from knitter.machine.ssh import Endpoint, connect
 from knitter.surrogate.write import write_disk
 from knitter.units import GIB, MIB
+from tests.machine.conftest import CONFIG
 
 SIZE = GIB
-CONFIG = """
-ListenAddress 127.0.0.1:{port}
-HostKey {directory}/host_key
-AuthorizedKeysFile {directory}/authorized_keys
-PidFile none
-StrictModes no
-UsePAM no
-SetEnv HOME={directory}
-"""
 
 
 @dataclass
