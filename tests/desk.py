@@ -15,7 +15,8 @@ from knitter.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 DOIT = Path(sys.executable).with_name("doit")
-STAGES = ("packages", "rootfs", "disk", "boot", "snapshot", "ami")
+LOCAL = ("packages", "rootfs", "disk", "boot")
+STAGES = (*LOCAL, "snapshot", "ami")
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Desk:
 
     def _receipt(self, recipe: str, stage: str) -> Path:
         folder = self.build / recipe
-        return (folder / "lab" if stage in ("snapshot", "ami") else folder) / f"{stage}.json"
+        return (folder if stage in LOCAL else folder / "lab") / f"{stage}.json"
 
     def _written(self, recipe: str, stage: str) -> tuple[int, int] | None:
         path = self._receipt(recipe, stage)
