@@ -88,8 +88,9 @@ class Reporter:
         if isinstance(fail, UnmetDependency) or not fail.report:
             return
         self._seen.add(task.name)
-        error = explain(fail, task=task.name, log=(task.meta or {}).get("log"), show_trace=self._verbosity > 0)
-        self._failures.append((task.name, error))
+        name = task.name.removeprefix("_")  # of a hidden task: what doit does not list is no name to the user
+        error = explain(fail, task=name, log=(task.meta or {}).get("log"), show_trace=self._verbosity > 0)
+        self._failures.append((name, error))
         if stage := self._taken(task):
             self._end(Finished(task.name, time.monotonic() - stage.started, "failed", error.brief))
 
