@@ -50,17 +50,15 @@ class Snapshot(Stage):
     def adopt(self, build: Build, key: str) -> Made | None:
         """The completed snapshot with this key."""
         found = snapshots.find_completed(build.cloud(), key)
-        if found and build.via == "surrogate":
-            self._drop_volume(build)
-        return _made(build, found) if found else None
+        return self._made(build, found) if found else None
 
     def make(self, build: Build, work: Work) -> Made:
         """By the road that is chosen.  What is needed to go on stays when this fails."""
         match build.via:
             case "direct":
-                return _made(build, self._upload(build, work))
+                return self._made(build, self._upload(build, work))
             case "surrogate":
-                return _made(build, self._take(build, work))
+                return self._made(build, self._take(build, work))
 
     def clean(self, build: Build) -> None:
         """Remove the receipt, the log and what is needed to go on; the snapshot stays."""
@@ -97,7 +95,6 @@ class Snapshot(Stage):
         ensure_tags(cloud, [made], order.tags | run_tag())
         cloud.forget()
         work.log.write_text(f"snapshot {made} of {volume}\n")
-        self._drop_volume(build)
         return made
 
     def _folder(self, build: Build) -> Path:
@@ -105,23 +102,24 @@ class Snapshot(Stage):
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _drop_volume(self, build: Build) -> None:
-        """The volume has done its work: the snapshot holds all of it."""
-        volume = Volume().found(build)
-        if not volume:
-            return
-        ledger = build.pool().ledger(build.cloud())
-        if build.settings.keep_volume:
-            ledger.leave(volume, "")
-            return
-        volumes.delete(build.cloud(), volume)
-        build.cloud().forget()
-        ledger.strike(volume)
+    def _made(self, build: Build, snapshot: str) -> Made:
+        """The id is part of the digest: another snapshot, even of the same disk, needs another AMI."""
+        _drop_volume(build)
+        return Made(receipt.digest_of([snapshot]), facts={"snapshot": snapshot, **stored.facts(build)})
 
 
-def _made(build: Build, snapshot: str) -> Made:
-    """The id is part of the digest: another snapshot, even of the same disk, needs another AMI."""
-    return Made(receipt.digest_of([snapshot]), facts={"snapshot": snapshot, **stored.facts(build)})
+def _drop_volume(build: Build) -> None:
+    """A volume that was written, by this run or an earlier one, has done its work: the snapshot holds all of it."""
+    volume = Volume().found(build)
+    if not volume:
+        return
+    ledger = build.pool().ledger(build.cloud())
+    if build.settings.keep_volume:
+        ledger.leave(volume, "")
+        return
+    volumes.delete(build.cloud(), volume)
+    build.cloud().forget()
+    ledger.strike(volume)
 
 
 def _manner(settings: Settings) -> Manner:

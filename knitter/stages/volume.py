@@ -76,7 +76,7 @@ class Volume(Stage):
         """The volume that this stage left, if it is still there; else ""."""
         left = receipt.read(self.receipt_path(build))
         volume = str(left.facts["volume"]) if left else ""
-        return volume if volume in inventory.volumes(build.cloud()) else ""
+        return volume if volume and volume in inventory.volumes(build.cloud()) else ""
 
     def living(self, build: Build) -> str:
         """The volume that this stage left.  Raises KnitterError if it is gone."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from knitter.aws import inventory
 from knitter.aws.session import Cloud
 from knitter.aws.tags import RUN, RUN_ID
 from knitter.disk import blocks
@@ -144,6 +145,15 @@ def test_a_volume_that_no_snapshot_was_made_of_is_named_at_the_end(road: Begin) 
     assert again.volume().facts["volume"] == volume, "the next run goes on from it"
     again.snapshot()
     assert again.close() == []
+
+
+def test_a_volume_goes_when_the_snapshot_came_by_the_other_road(road: Begin) -> None:
+    run = road()
+    volume = str(run.volume().facts["volume"])
+    run.settings["via"] = "direct"
+    ensure(Snapshot(), run.build())
+    assert volume not in inventory.volumes(run.cloud)
+    assert run.close() == []
 
 
 def test_a_kept_volume_stays(road: Begin) -> None:
