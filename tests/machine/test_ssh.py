@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,7 @@ while data := wire.recv(65536): os.write(1, data)
         assert children() == before
 
     def test_one_that_dies_is_told(self, server: Server) -> None:
+        before = children()
         proxy = (sys.executable, "-c", self.CARRY, str(server.endpoint.port))
         before = set(children())
         found = connect(replace(server.endpoint, proxy=proxy), server.key)
@@ -284,7 +286,6 @@ while data := wire.recv(65536): os.write(1, data)
             with pytest.raises(LostError) as caught:
                 write_on(stream)
         assert "ended with exit code -9" in caught.value.details
-        found.close()
 
     def test_a_program_that_is_not_there(self, server: Server) -> None:
         with pytest.raises(KnitterError, match="lacks no-such-program"):
