@@ -276,15 +276,17 @@ while data := wire.recv(65536): os.write(1, data)
         assert children() == before
 
     def test_one_that_dies_is_told(self, server: Server) -> None:
-        before = children()
-        proxy = (sys.executable, "-c", self.CARRY, str(server.endpoint.port))
         before = set(children())
+        proxy = (sys.executable, "-c", self.CARRY, str(server.endpoint.port))
         found = connect(replace(server.endpoint, proxy=proxy), server.key)
-        with found.stream(command("cat")) as stream:
-            (pid,) = set(children()) - before
-            os.kill(pid, signal.SIGKILL)
-            with pytest.raises(LostError) as caught:
-                write_on(stream)
+        try:
+            with found.stream(command("cat")) as stream:
+                (pid,) = set(children()) - before
+                os.kill(pid, signal.SIGKILL)
+                with pytest.raises(LostError) as caught:
+                    write_on(stream)
+        finally:
+            found.close()
         assert "ended with exit code -9" in caught.value.details
 
     def test_a_program_that_is_not_there(self, server: Server) -> None:
