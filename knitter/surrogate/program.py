@@ -1,8 +1,8 @@
 """Runs on the surrogate: writes the blocks that come on stdin to a device, and acknowledges what it read back.
 
-Python 3.9's standard library only; its text is sent along, nothing stays behind.  Arguments: device, its size in bytes,
-`fresh` or `resumed`.  On stdin frames as FRAME says, each followed by its payload; the last is of length 0 and index 0.
-On stdout, line by line:
+Python 3.9's standard library only; its text is sent along behind that of `examine`, nothing stays behind.  Arguments:
+device, its size in bytes, `fresh` or `resumed`.  On stdin frames as FRAME says, each followed by its payload; the last
+is of length 0 and index 0.  On stdout, line by line:
 
     ready               the device is what it should be; frames may come
     ok 17               block 17 is on the device: read back past the page cache, its SHA-256 is right
@@ -26,10 +26,11 @@ import stat
 import struct
 import sys
 import threading
-import time
 import zlib
 from pathlib import Path
 from typing import BinaryIO
+
+from knitter.surrogate.examine import RefusedError, check_content, check_unused, open_when_free
 
 BLOCK = 512 * 1024
 FRAME = struct.Struct(">QBI32s")
@@ -41,28 +42,10 @@ BUFFERS = 8
 """Blocks in memory, at most."""
 IDLE = 30
 """Seconds without a whole frame after which knitter is taken for gone: a broken connection may go unnoticed here."""
-BUSY = IDLE + 15
-"""Seconds to wait for a device that the program of an earlier connection still has open."""
 SECTOR = 4096
 """Bytes; what O_DIRECT wants at most as alignment."""
-EDGE = 1024 * 1024
-"""Bytes at both ends of a device where partition tables and file systems have their marks."""
 BLKFLSBUF = 0x1261
 F_SETPIPE_SZ = 1031
-SIGNATURES = (
-    # where, mark, whose it is
-    (510, b"\x55\xaa", "a partition table (MBR)"),
-    (512, b"EFI PART", "a partition table (GPT)"),
-    (1080, b"\x53\xef", "an ext file system"),
-    (0, b"XFSB", "an XFS file system"),
-    (0, b"LUKS\xba\xbe", "an encrypted volume (LUKS)"),
-    (536, b"LVM2 001", "an LVM volume"),
-    (4086, b"SWAPSPACE2", "swap"),
-)
-
-
-class RefusedError(Exception):
-    """The device is not to be written."""
 
 
 class Device:
@@ -108,69 +91,6 @@ class Device:
 
     def _descriptor(self, view: memoryview) -> int:
         return self.plain if self.direct < 0 or len(view) % SECTOR else self.direct
-
-
-def open_when_free(path: str, flags: int) -> int:
-    """Open *path*, waiting for an earlier program to let go of it."""
-    deadline = time.monotonic() + BUSY
-    while True:
-        try:
-            return os.open(path, flags)
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            if time.monotonic() > deadline:
-                raise RefusedError("is in use") from error
-        time.sleep(0.2)
-
-
-def check_unused(path: str, proc: Path = Path("/proc"), sysfs: Path = Path("/sys")) -> None:
-    """Raise RefusedError if *path*, or a partition of it, is mounted, is swap, or part of another device."""
-    status = Path(path).stat()
-    if not stat.S_ISBLK(status.st_mode):
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedError("is no block device")
-        return
-    number = number_of(status.st_rdev)
-    disk = sysfs / "dev/block" / number
-    parts = [disk, *(mark.parent for mark in disk.glob("*/partition"))]
-    holders = sorted(holder.name for part in parts for holder in part.glob("holders/*"))
-    if holders:
-        raise RefusedError("is part of " + ", ".join(holders))
-    check_mounts({number, *((part / "dev").read_text().strip() for part in parts[1:])}, proc)
-
-
-def check_mounts(numbers: set[str], proc: Path) -> None:
-    """Raise RefusedError if one of the devices *numbers*, such as `259:1`, is mounted or swap."""
-    for line in (proc / "self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[2] in numbers:
-            raise RefusedError(f"is mounted at {fields[4]}")
-    for line in (proc / "swaps").read_text().splitlines()[1:]:
-        swap = Path(line.split()[0])
-        if swap.exists() and number_of(swap.stat().st_rdev) in numbers:
-            raise RefusedError("is used as swap")
-
-
-def number_of(device: int) -> str:
-    """As the kernel's files write it."""
-    return f"{os.major(device)}:{os.minor(device)}"
-
-
-def check_content(device: Device, *, fresh: bool) -> None:
-    """Raise RefusedError unless the device has its size and, if it must be *fresh*, nothing at its ends."""
-    size = os.lseek(device.plain, 0, os.SEEK_END)
-    if size != device.size:
-        raise RefusedError(f"has {size} bytes, not {device.size}")
-    if not fresh:
-        return
-    head = os.pread(device.plain, EDGE, 0)
-    tail = os.pread(device.plain, EDGE, max(0, size - EDGE))
-    for where, mark, name in SIGNATURES:
-        if head[where : where + len(mark)] == mark:
-            raise RefusedError("is not fresh: it holds " + name)
-    if any(head) or any(tail):
-        raise RefusedError("is not fresh: it is not all zeroes")
 
 
 class Writer:
@@ -272,7 +192,7 @@ def main(path: str, size: str, state: str) -> None:
     try:
         check_unused(path)
         device = Device(path, int(size))
-        check_content(device, fresh=state == "fresh")
+        check_content(device.plain, device.size, fresh=state == "fresh")
     except (RefusedError, OSError) as error:
         print("refused", reason(error), flush=True)
         sys.exit(3)

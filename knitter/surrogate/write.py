@@ -6,6 +6,7 @@ one digest proves the whole way, from the file on this host to the volume.
 """
 
 import hashlib
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from knitter.errors import KnitterError
 from knitter.machine.ssh import LostError, Ssh, UnansweredError
 from knitter.machine.stream import Stream
 from knitter.progress import say
-from knitter.surrogate import program
+from knitter.surrogate import examine, program
 from knitter.surrogate.compression import Compression
 from knitter.units import BLOCK
 
@@ -34,6 +35,7 @@ TELL_EVERY: Final = 0.2
 SILENCE: Final = 300.0
 """Seconds without a word from the program, while it has all there is, until the device is taken for stuck."""
 _LOADER: Final = "import sys;exec(compile(sys.stdin.buffer.read(%d),'surrogate','exec'))"
+_IMPORTED: Final = ("from __future__ ", "from knitter.")
 _HEADER: Final = program.FRAME.size
 _END: Final = program.FRAME.pack(0, program.RAW, 0, bytes(32))
 
@@ -55,9 +57,15 @@ class Written:
 
 def plan_program(device: str, size: int, *, fresh: bool) -> Command:
     """The program on the instance.  It comes on stdin and leaves nothing behind."""
-    text = Path(program.__file__).read_bytes()
+    text = _sent().encode()
     state = "fresh" if fresh else "resumed"
     return command("python3", "-I", "-c", _LOADER % len(text), device, size, state, stdin=text)
+
+
+def _sent() -> str:
+    """The text of `examine` and, behind it, that of `program`, which finds there what it imports here."""
+    first, then = (Path(inspect.getfile(module)).read_text() for module in (examine, program))
+    return first + "".join(line for line in then.splitlines(keepends=True) if not line.startswith(_IMPORTED))
 
 
 def write_disk(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from knitter.surrogate import program
+from knitter.surrogate import examine, program
 from knitter.surrogate.write import plan_program
 from knitter.units import BLOCK, MIB
 from tests.surrogate.conftest import make_volume
@@ -34,7 +34,7 @@ def run(volume: Path, frames: bytes) -> tuple[list[str], int]:
 
 
 def test_python_3_9_understands_it_and_it_needs_only_the_library() -> None:
-    tree = ast.parse(Path(program.__file__).read_text(), feature_version=(3, 9))
+    tree = ast.parse(plan_program("/dev/x", SIZE, fresh=True).stdin, feature_version=(3, 9))
     modules = [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     modules += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert set(modules) <= set(sys.stdlib_module_names)
@@ -55,8 +55,8 @@ def test_mounts_of_partitions(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "swaps").write_text("Filename Type\n/no/such swap\n")
     found = ""
     try:
-        program.check_mounts({"259:0", "259:1"}, tmp_path)
-    except program.RefusedError as error:
+        examine.check_mounts({"259:0", "259:1"}, tmp_path)
+    except examine.RefusedError as error:
         found = str(error)
     assert found == expected
 

@@ -16,7 +16,7 @@ from knitter.aws.journal import Journal
 from knitter.disk import blocks
 from knitter.errors import KnitterError
 from knitter.machine.ssh import LostError, Ssh
-from knitter.surrogate import program, write
+from knitter.surrogate import examine, write
 from knitter.surrogate.write import RefusedError, Written, write_disk
 from knitter.units import BLOCK, MIB
 from tests.machine.conftest import Server
@@ -142,7 +142,7 @@ class TestRefused:
         assert f"has {SIZE - 512} bytes, not {SIZE}" in self.refusal(login, tmp_path, volume)
         assert not any(volume.read_bytes())
 
-    @pytest.mark.parametrize("mark", program.SIGNATURES, ids=lambda mark: mark[2])
+    @pytest.mark.parametrize("mark", examine.SIGNATURES, ids=lambda mark: mark[2])
     def test_a_signature(self, login: Login, tmp_path: Path, mark: tuple[int, bytes, str]) -> None:
         volume = make_volume(tmp_path / "volume", SIZE)
         with volume.open("r+b") as file:
