@@ -10,7 +10,7 @@ from knitter.lab.service import Lab
 from tests.campaign.conftest import ROWS
 from tests.campaign.draw import Case, Run, draw
 from tests.campaign.test_campaign import REGIONS
-from tests.campaign.trial import Trial
+from tests.campaign.trial import Kind, Trial
 from tests.desk import Desk
 from tests.lab.conftest import boto_client, wait_for
 
@@ -40,9 +40,8 @@ def play(
     trials = {}
     for number, seed in enumerate(SEEDS):
         region = REGIONS[number]
-        trials[seed] = Trial(one_run(seed), lab, region, root / str(seed), limit=LIMIT)
-        trials[seed].source = copied(lab, image, region)
-        trials[seed].user = "admin"
+        kind = Kind(copied(lab, image, region), "admin", ttl="30min", limit=LIMIT)
+        trials[seed] = Trial(one_run(seed), lab, region, root / str(seed), kind)
     with ThreadPoolExecutor(WORKERS) as pool:
         futures = {seed: pool.submit(trial.play) for seed, trial in trials.items()}
         yield lambda seed: (trials[seed], futures[seed])

@@ -41,11 +41,23 @@ class Row:
     result: str = "failed"
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What surrogates are: servers of this host, if nothing else is said."""
+
+    image: str = ""
+    """Their AMI; "": one that nobody boots."""
+    user: str = "root"
+    ttl: str = "5min"
+    limit: float = LIMIT
+
+
 class Trial:
     """See above.  `play` raises AssertionError if knitter fails the seed."""
 
-    def __init__(self, case: Case, lab: Lab, region: str, root: Path) -> None:
+    def __init__(self, case: Case, lab: Lab, region: str, root: Path, kind: Kind = Kind()) -> None:
         self.case = case
+        self.kind = kind
         self.region = region
         self.lab = lab
         self.row = Row(case.seed, case.road)
@@ -71,10 +83,10 @@ class Trial:
             "region": self.region,
             "via": self.case.road,
             "boot_check": "no",
-            "surrogate_image": register(self._ec2, self._ebs),
-            "surrogate_user": "root",
+            "surrogate_image": self.kind.image or register(self._ec2, self._ebs),
+            "surrogate_user": self.kind.user,
             "surrogate_types": TYPES,
-            "surrogate_ttl": "5min",
+            "surrogate_ttl": self.kind.ttl,
             "uploads": "6",
         }
         self.blocks = prepare(self.desk, self.name, Random(self.case.seed))
@@ -126,11 +138,11 @@ class Trial:
     def _ended(self, process: subprocess.Popen[str]) -> str:
         """What it printed, once it has ended by itself or as it was told to."""
         try:
-            output, _ = process.communicate(timeout=LIMIT)
+            output, _ = process.communicate(timeout=self.kind.limit)
         except subprocess.TimeoutExpired:
             process.kill()
             self.outputs.append(process.communicate()[0])
-            raise AssertionError(f"did not end within {LIMIT:.0f} s") from None
+            raise AssertionError(f"did not end within {self.kind.limit:.0f} s") from None
         self.outputs.append(f"exit code {process.returncode}\n{output}")
         assert "Traceback" not in output
         return output
