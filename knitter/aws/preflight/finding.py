@@ -72,12 +72,18 @@ def asked(about: str, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:
     except Interrupted:
         raise
     except KnitterError as error:
-        why, code = error.brief.removeprefix(f"{about}: "), getattr(error, "code", "")
+        why, code = _why(error, about), getattr(error, "code", "")
         if code in UNKNOWN:
             return [note(about, f"not asked: the endpoint does not know the question ({code})")]
         if code in FORBIDDEN:
             return [note(about, f"not asked: {why}; `doit iam-policy` prints the rights that are missing")]
         return [problem(about, why, error.hint)]
+
+
+def _why(error: KnitterError, about: str) -> str:
+    """What *error* says in one line, with the first of its details if that is more, such as where nobody answers."""
+    why, first = error.brief.removeprefix(f"{about}: "), error.details.partition("\n")[0]
+    return why if not first or first.rstrip(".") in why else f"{why}: {first}"
 
 
 def is_problem(finding: Finding) -> bool:
