@@ -14,7 +14,6 @@ OF_TESTS: Final = {
     "ec2:DeregisterImage": "a test looks what happens when an AMI is gone",
     "ec2:DisableImage": "a test looks what happens when an AMI cannot be launched",
     "ec2:DescribeImageAttribute": "a test looks at what was registered",
-    "ec2:CreateSecurityGroup": "a test leaves something behind",
     "ec2:CreateKeyPair": "a test leaves something behind",
     "ec2:CreateSubnet": "a test makes a subnet without a way in",
     "ec2:CreateVpc": "a test makes a subnet without a way in",
