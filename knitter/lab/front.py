@@ -22,6 +22,13 @@ _EC2 = {
     "IncompleteSignatureException": "IncompleteSignature",
 }
 """EC2's names of these errors; every other is AuthFailure."""
+_STS = {
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "IncompleteSignatureException": "IncompleteSignature",
+    "UnrecognizedClientException": "InvalidClientTokenId",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+}
+"""STS's names of all of them."""
 
 
 class Front:
@@ -69,7 +76,7 @@ def _refuse(environ: Environ, start: Start, error: ApiError) -> Iterable[bytes]:
     """In the form of the service: EC2's XML, the query protocol's, or JSON."""
     scope = environ.get("HTTP_AUTHORIZATION", "")
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        code = _EC2.get(error.code, "AuthFailure") if "/sts/" not in scope else error.code.removesuffix("Exception")
+        code = _STS[error.code] if "/sts/" in scope else _EC2.get(error.code, "AuthFailure")
         inner = f"<Error><Code>{code}</Code><Message>{error.message.replace('<', '')}</Message></Error>"
         outer = f"<Response><Errors>{inner}</Errors><RequestID>lab</RequestID></Response>"
         if "/sts/" in scope:

@@ -141,10 +141,12 @@ def test_the_lab_knows_us_and_has_the_direct_apis(cloud: Cloud) -> None:
 
 @pytest.mark.lab
 def test_refused_credentials(endpoint: str) -> None:
-    """EC2 says AuthFailure, the EBS direct APIs UnrecognizedClientException, STS something of its own."""
+    """EC2 says AuthFailure, the EBS direct APIs UnrecognizedClientException, STS InvalidClientTokenId."""
     stranger = Cloud("lab", "us-east-1", endpoint=endpoint, keys=("AKIAIOSFODNN7EXAMPLE", "wrong"))
-    with pytest.raises(CloudError, match="asking AWS who we are"):
+    with pytest.raises(CloudError, match="asking AWS who we are") as caught:
         identify(stranger)
+    assert caught.value.code == "InvalidClientTokenId"
+    assert "access key" in caught.value.hint
     with pytest.raises(CloudError) as caught:
         inventory.images(stranger)
     assert caught.value.code == "AuthFailure"
