@@ -112,9 +112,10 @@ def _places(wanted: Launch) -> Iterator[tuple[str, str, Subnet]]:
 
 def _find_optimized(cloud: Cloud, types: tuple[str, ...]) -> frozenset[str]:
     """Those of *types* that can be EBS-optimised, old ones only if asked; none if that is not to be learned."""
+    names: Any = list(types)
     try:
         with explained("asking what the instance types can do"):
-            found = cloud.ec2.describe_instance_types(InstanceTypes=list(types))["InstanceTypes"]  # type: ignore[arg-type]
+            found = cloud.ec2.describe_instance_types(InstanceTypes=names)["InstanceTypes"]
     except CloudError:
         return frozenset()  # RunInstances will say what is wrong with them
     return frozenset(one["InstanceType"] for one in found if one["EbsInfo"]["EbsOptimizedSupport"] != "unsupported")

@@ -5,7 +5,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from knitter.aws import wire
 from knitter.aws.explain import explained
@@ -179,9 +179,9 @@ def _ensure_group(cloud: Cloud, name: str, vpc: str, tags: dict[str, str]) -> st
 
 
 def _find_group(cloud: Cloud, name: str, vpc: str) -> str | None:
-    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
+    filters: Any = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
     with explained("looking for a security group"):
-        found = cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]  # type: ignore[arg-type]
+        found = cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
     return found[0]["GroupId"] if found else None
 
 

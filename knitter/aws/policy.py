@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
+from knitter.aws.source import AMAZON_LINUX
 from knitter.settings import Settings
 
 Purpose = Literal["direct", "surrogate", "launch", "gc"]
@@ -84,6 +85,7 @@ SCOPES: Final[dict[str, Scope]] = {
 
 _ROADS: Final = "direct surrogate"
 _LAUNCHES: Final = "surrogate launch"
+_STORES: Final = "direct surrogate launch"
 _ALL: Final = "direct surrogate launch gc"
 
 
@@ -138,7 +140,7 @@ RIGHTS: Final = (
     Right("ec2:RunInstances", "the instance", _LAUNCHES, "NewInstances WhatInstancesAreMadeOf"),
     Right("ec2:RunInstances", "the instance, of spot capacity", _LAUNCHES, "SpotRequests", "spot"),
     Right("ec2:CreateTags", "tags of the spot request", _LAUNCHES, "SpotRequests", "spot"),
-    Right("iam:CreateServiceLinkedRole", "EC2's role, at the account's first spot request", _LAUNCHES, "SpotRole", "spot"),  # noqa: E501
+    Right("iam:CreateServiceLinkedRole", "EC2's role, for the first spot request", _LAUNCHES, "SpotRole", "spot"),
     Right("iam:PassRole", "the instance's role", _LAUNCHES, "RoleOfTheProfile", "profile"),
     Right("ssm:GetParameter", "the AMI that a public parameter names", "surrogate", "SourceParameter", "parameter"),
     Right("ec2:GetConsoleOutput", "why an instance does not answer", _LAUNCHES, "OwnThings"),
@@ -155,12 +157,12 @@ RIGHTS: Final = (
     Right("ec2:DeleteSnapshot", "snapshots that no AMI uses", "gc", "OwnThings"),
     Right("ec2:DeleteKeyPair", "key pairs left behind", "gc", "OwnThings"),
 
-    Right("kms:DescribeKey", "whether the key can be used", "direct surrogate launch", "Key", "key"),
-    Right("kms:Decrypt", "EBS works with the key for us", "direct surrogate launch", "Key", "key"),
-    Right("kms:GenerateDataKeyWithoutPlaintext", "EBS works with the key for us", "direct surrogate launch", "Key", "key"),  # noqa: E501
-    Right("kms:ReEncryptFrom", "EBS works with the key for us", "direct surrogate launch", "Key", "key"),
-    Right("kms:ReEncryptTo", "EBS works with the key for us", "direct surrogate launch", "Key", "key"),
-    Right("kms:CreateGrant", "EBS works with the key for us", "direct surrogate launch", "KeyForStorage", "key"),
+    Right("kms:DescribeKey", "whether the key can be used", _STORES, "Key", "key"),
+    Right("kms:Decrypt", "EBS works with the key for us", _STORES, "Key", "key"),
+    Right("kms:GenerateDataKeyWithoutPlaintext", "EBS works with the key for us", _STORES, "Key", "key"),
+    Right("kms:ReEncryptFrom", "EBS works with the key for us", _STORES, "Key", "key"),
+    Right("kms:ReEncryptTo", "EBS works with the key for us", _STORES, "Key", "key"),
+    Right("kms:CreateGrant", "EBS works with the key for us", _STORES, "KeyForStorage", "key"),
 )
 # fmt: on
 
@@ -221,16 +223,12 @@ def _words(settings: Settings) -> dict[str, str]:
 
 
 _PARTITIONS: Final = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
-AMAZON_LINUX: Final = "/aws/service/ami-amazon-linux-latest/*"
-"""The public parameters of Amazon Linux, the source when none is named."""
 
 
 def _parameter(settings: Settings) -> str:
     """The name of the SSM parameter that tells the source; "" if none does."""
-    source = settings.surrogate_image
-    if source:
-        return source.removeprefix("ssm:") if source.startswith("ssm:") else ""
-    return AMAZON_LINUX if settings.cloud == "aws" else ""
+    source = settings.surrogate_image or (AMAZON_LINUX if settings.cloud == "aws" else "")
+    return source.removeprefix("ssm:").replace("{architecture}", "*") if source.startswith("ssm:") else ""
 
 
 def _key(key: str, region: str) -> str:

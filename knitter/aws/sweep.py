@@ -9,9 +9,9 @@ from knitter.aws.tags import RUN, RUN_ID
 
 def instances(cloud: Cloud) -> list[str]:
     """Ids of instances that have not ended.  Raises CloudError."""
-    alive = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+    alive: Any = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
     with explained("looking for instances of this run"):
-        found = cloud.ec2.describe_instances(Filters=[_ours(), alive])  # type: ignore[list-item]
+        found = cloud.ec2.describe_instances(Filters=[_ours(), alive])
     return [one["InstanceId"] for group in found["Reservations"] for one in group["Instances"]]
 
 

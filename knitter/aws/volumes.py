@@ -124,12 +124,7 @@ def _attach(cloud: Cloud, volume: str, instance: str) -> str:
     while True:
         device = _free_device(cloud, instance, taken)
         try:
-            wait_known(
-                f"attaching {volume} to {instance}",
-                lambda: cloud.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=device),  # noqa: B023 (at once)
-                codes={_NOT_KNOWN, "InvalidInstanceID.NotFound", "IncorrectState"},
-                limit=SETTLING / 2,
-            )
+            _ask_to_attach(cloud, volume, instance, device)
         except CloudError as error:
             if error.code not in _TAKEN:
                 raise
@@ -140,6 +135,15 @@ def _attach(cloud: Cloud, volume: str, instance: str) -> str:
             taken.add(device)
             continue
         return device
+
+
+def _ask_to_attach(cloud: Cloud, volume: str, instance: str, device: str) -> None:
+    wait_known(
+        f"attaching {volume} to {instance}",
+        lambda: cloud.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=device),
+        codes={_NOT_KNOWN, "InvalidInstanceID.NotFound", "IncorrectState"},
+        limit=SETTLING / 2,
+    )
 
 
 def _free_device(cloud: Cloud, instance: str, taken: set[str]) -> str:

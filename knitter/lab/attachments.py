@@ -96,12 +96,12 @@ def modify_instance_attribute(call: Call) -> Answer | None:
             raise ApiError("InvalidInstanceAttributeValue", f"No device is currently mapped at {name}: {message}")
     call.stop_if_dry()
     for one in mappings:
-        _mark(call, by_device[one["DeviceName"]], one.get("Ebs", {}).get("DeleteOnTermination"))
+        _mark(call, by_device[one["DeviceName"]], delete=one.get("Ebs", {}).get("DeleteOnTermination"))
     call.rack.show(seat)
     return {}
 
 
-def _mark(call: Call, volume: Volume, delete: bool | None) -> None:  # noqa: FBT001 (the value that was asked for)
+def _mark(call: Call, volume: Volume, *, delete: bool | None) -> None:
     if delete is not None and volume.attachment:
         volume.attachment = volume.attachment.model_copy(update={"delete": delete})
         call.ledger.keep(volume)

@@ -24,6 +24,7 @@ from knitter.vm.qemu import Firmware
 
 CONSOLE: Final = "console-launch.log"
 _FIRMWARES: Final[dict[str, Firmware]] = {"legacy-bios": "bios", "uefi": "uefi"}
+"""By what EC2 says of the instance; old types say nothing, and have a BIOS."""
 _TAIL: Final = 25
 """Console lines an error shows."""
 
@@ -97,7 +98,7 @@ def _inspect(build: Build, work: Work, host: Surrogate, watch: _Watch) -> Findin
     instance, recipe = host.instance, build.recipe
     address = GUEST_ADDRESS if host.cloud.name == "lab" else instance.addresses["private_ip"]
     place = Place(instance.root_volume.replace("-", ""), address)
-    probes = plan_checks(recipe, _FIRMWARES[instance.boot_mode], now=time.time(), place=place)
+    probes = plan_checks(recipe, _FIRMWARES.get(instance.boot_mode, "bios"), now=time.time(), place=place)
     machine = host.connect()
     try:
         return run_checks(machine, probes, watch, log=work.log, deadline=time.monotonic() + recipe.check.timeout)

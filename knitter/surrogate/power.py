@@ -172,7 +172,12 @@ def plan_endpoint(cloud: Cloud, settings: Settings, instance: Instance, *, user:
 
 
 def _filled(text: str, values: dict[str, str]) -> tuple[str, ...]:
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise KnitterError(
+            "ssh_proxy_command cannot be read", details=f"{text}: {error}", hint="correct its quotes in .doit.cfg"
+        ) from None
     for name, value in values.items():
         words = [word.replace(f"{{{name}}}", value) for word in words]
     return tuple(words)

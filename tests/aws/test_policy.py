@@ -97,7 +97,11 @@ def test_a_role_is_passed_to_ec2_only() -> None:
 
 def test_the_public_parameter_is_the_only_one_that_is_read() -> None:
     (reading,) = _statements(policy(AWS), ("GetParameter",))
-    assert reading["Resource"] == ["arn:aws:ssm:eu-central-1:*:parameter/aws/service/ami-amazon-linux-latest/*"]
+    begin = "arn:aws:ssm:eu-central-1:*:parameter"
+    assert reading["Resource"] == [f"{begin}/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-*"]
+    own = AWS.model_copy(update={"surrogate_image": "ssm:/ours/{architecture}/latest"})
+    (reading,) = _statements(policy(own), ("GetParameter",))
+    assert reading["Resource"] == [f"{begin}/ours/*/latest"], "as find_source fills it in"
 
 
 def test_a_key_that_is_named_is_the_only_one() -> None:

@@ -117,6 +117,14 @@ def test_a_proxy_command_is_the_way_in(road: Begin, tmp_path: Any) -> None:
     assert group["IpPermissions"] == [], "nobody needs to be let in"
 
 
+def test_a_proxy_command_that_cannot_be_read_is_told(road: Begin) -> None:
+    run = road(ssh_proxy_command="ssh -W '{address} bastion")
+    with pytest.raises(KnitterError, match="ssh_proxy_command cannot be read"):
+        run.volume()
+    assert run.close() == []
+    assert run.alive() == []
+
+
 def test_the_temporary_group_admits_this_host_alone(road: Begin) -> None:
     run = road()
     run.volume()
