@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from knitter.aws.policy import allows
+from knitter.aws.policy import allows, policy
 from knitter.lab.tally import FILE
+from knitter.settings import Settings
 
-CLOUDY: Final = frozenset({"endpoint", "lab", "debian", "desk"})
-"""Fixtures that start a lab."""
+WHOLE: Final = Settings(
+    cloud="aws", encrypted=True, kms_key="alias/images", surrogate_profile="ssm", surrogate_spot=True
+)
+"""Settings that ask for every right there is."""
 OF_TESTS: Final = {
     "ec2:DeregisterImage": "a test looks what happens when an AMI is gone",
     "ec2:DisableImage": "a test looks what happens when an AMI cannot be launched",
@@ -45,3 +48,9 @@ def forbidden(calls: Iterable[tuple[str, str]], policy: dict[str, Any]) -> list[
     """Actions that knitter asked for and *policy* does not allow."""
     asked = {action for who, action in calls if who == "knitter"}
     return sorted(action for action in asked - set(OF_TESTS) if not allows(policy, action))
+
+
+def review() -> None:
+    """Raise AssertionError if a lab of this session heard a call that the policy does not grant."""
+    refused = forbidden(heard(Path(os.environ[FILE])), policy(WHOLE))
+    assert not refused, f"knitter made calls that `doit iam-policy` does not grant: {', '.join(refused)}"

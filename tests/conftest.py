@@ -1,5 +1,6 @@
 """Rules for all tests: a test without a marker starts no process and opens no socket."""
 
+import os
 import socket
 import subprocess
 import tempfile
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from knitter.lab import service
-from tests import calls
+from tests import calls, shares
+from tests.campaign.row import LINE
 from tests.desk import Desk
 
 
@@ -20,9 +22,27 @@ def pytest_configure(config: pytest.Config) -> None:
     calls.begin(Path(folder.name) / "calls")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks back on the whole session runs last."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """Side by side (`-n`), what shares something stays together, and what takes long begins early."""
+    shares.arrange(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_call_is_in_the_policy() -> Iterator[None]:
+    """After the last test (with `-n`: of each worker): labs have heard nothing that `doit iam-policy` does not grant."""
+    yield
+    calls.review()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The fault campaign's table: a line from each test that has one."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    lines = sorted(str(line) for report in reports for name, line in report.user_properties if name == LINE)
+    if lines:
+        terminalreporter.section("fault campaign")
+    for line in lines:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +70,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache shared by the tests of this run; what it holds is verified by content."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache shared by the tests of this run, all workers' too; what it holds is verified by content."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -12,19 +12,6 @@ from knitter.lab.service import Lab
 from knitter.machine.keys import Key
 from tests.lab.conftest import SIZE, boto_client, make_snapshot
 
-ROWS: list[Any] = []
-"""Of the campaign's table, as the seeds end."""
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The table."""
-    if not ROWS:
-        return
-    terminalreporter.section("fault campaign")
-    for row in sorted(ROWS, key=lambda row: row.seed):
-        faults = ", ".join(f"{count} {name}" for name, count in sorted(row.faults.items()) if count)
-        terminalreporter.write_line(f"{row.seed:4} {row.road:9} {row.result:8} {', '.join(row.ends)}; {faults}")
-
 
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

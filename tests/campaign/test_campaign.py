@@ -3,17 +3,17 @@
 `pytest tests/campaign/test_campaign.py -k seed07` plays one again.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from knitter.lab.service import Lab
-from tests.campaign.conftest import ROWS
 from tests.campaign.draw import ANYWHERE, SURROGATE, draw
-from tests.campaign.trial import Trial
+from tests.campaign.row import LINE, Note
+from tests.campaign.trial import Play, Trial
 
 SEEDS: Final = range(40)
 WORKERS: Final = 3
@@ -39,9 +39,7 @@ def test_every_kind_of_fault_has_its_turn() -> None:
 
 
 @pytest.fixture(scope="session")
-def play(
-    request: pytest.FixtureRequest, hosts: Lab, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[int], tuple[Trial, Future[None]]]]:
+def play(request: pytest.FixtureRequest, hosts: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """Begins all seeds that were selected, a few at once; gives one of them."""
     seeds = [item.callspec.params["seed"] for item in request.session.items if _is_seed(item)]
     root: Path = tmp_path_factory.mktemp("campaign")
@@ -59,7 +57,7 @@ def _is_seed(item: pytest.Item) -> bool:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("seed", SEEDS, ids=[f"seed{seed:02}" for seed in SEEDS])
-def test_one_snapshot_and_one_ami(seed: int, play: Callable[[int], tuple[Trial, Future[None]]]) -> None:
+def test_one_snapshot_and_one_ami(seed: int, play: Play, record_property: Note) -> None:
     trial, future = play(seed)
     try:
         future.result()
@@ -68,4 +66,4 @@ def test_one_snapshot_and_one_ami(seed: int, play: Callable[[int], tuple[Trial, 
         print(trial.case, *trial.outputs, sep="\n\n")
         raise
     finally:
-        ROWS.append(trial.row)
+        record_property(LINE, str(trial.row))

@@ -1,16 +1,16 @@
 """Seeds of the campaign with real machines: guests of the lab boot Debian and write the volumes."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
 
 from knitter.lab.service import Lab
-from tests.campaign.conftest import ROWS
 from tests.campaign.draw import Case, Run, draw
+from tests.campaign.row import LINE, Note
 from tests.campaign.test_campaign import REGIONS
-from tests.campaign.trial import Kind, Trial
+from tests.campaign.trial import Kind, Play, Trial
 from tests.desk import Desk
 from tests.lab.conftest import boto_client, wait_for
 
@@ -30,9 +30,7 @@ def one_run(seed: int) -> Case:
 
 
 @pytest.fixture(scope="module")
-def play(
-    debian: Desk, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[int], tuple[Trial, Future[None]]]]:
+def play(debian: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """Begins all seeds, a few at once, in the lab in which debian-12 was built; each in a region of its own."""
     lab = Lab(debian.site.cloud().endpoint, 0)
     image = str(debian.receipt("debian-12", "ami").facts["image"])
@@ -62,7 +60,7 @@ def test_some_are_killed_and_some_carry_on() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_one_snapshot_and_one_ami_by_guests(seed: int, play: Callable[[int], tuple[Trial, Future[None]]]) -> None:
+def test_one_snapshot_and_one_ami_by_guests(seed: int, play: Play, record_property: Note) -> None:
     trial, future = play(seed)
     try:
         future.result()
@@ -71,4 +69,4 @@ def test_one_snapshot_and_one_ami_by_guests(seed: int, play: Callable[[int], tup
         print(trial.case, *trial.outputs, sep="\n\n")
         raise
     finally:
-        ROWS.append(trial.row)
+        record_property(LINE, str(trial.row))

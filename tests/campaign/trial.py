@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -22,23 +23,13 @@ from tests.campaign.faults import Plan
 from tests.campaign.left import find_left
 from tests.campaign.prepared import COUNT, prepare
 from tests.campaign.proxy import Proxy
+from tests.campaign.row import Row
 from tests.desk import Desk
 from tests.lab.conftest import boto_client, read_blocks
 
 LIMIT: Final = 240.0
 """Seconds that a run has."""
 TYPES: Final = "t3.micro t3.small t3.medium"
-
-
-@dataclass
-class Row:
-    """One line of the table."""
-
-    seed: int
-    road: str
-    faults: Counter[str] = field(default_factory=Counter)
-    ends: list[str] = field(default_factory=list)
-    result: str = "failed"
 
 
 @dataclass(frozen=True)
@@ -203,3 +194,7 @@ def _unasked(thing: str) -> str:
     """What knitter says if it cannot ask for things like this one, and does not know that it made it."""
     kind = {"i": "instance", "vol": "volume", "sg": "security group"}[thing.partition("-")[0]]
     return f"{kind}: whether this run has left one is not known"
+
+
+Play = Callable[[int], tuple[Trial, Future[None]]]
+"""Of a seed: its trial, which was begun, and its end."""

@@ -250,7 +250,7 @@ def test_every_service_checks_the_signature(lab: Lab) -> None:
     """EC2's common errors: AuthFailure 401; those of STS: 403."""
     wrong = {name: boto_client(lab, name, secret="wrong") for name in ("ec2", "sts", "ssm")}
     assert refusal(wrong["ec2"].describe_images)[:2] == ("AuthFailure", 401)
-    assert refusal(wrong["sts"].get_caller_identity)[:2] == ("InvalidSignature", 403)
+    assert refusal(wrong["sts"].get_caller_identity)[:2] == ("SignatureDoesNotMatch", 403)
     assert refusal(wrong["ssm"].describe_parameters)[:2] == ("InvalidSignatureException", 403)
     assert boto_client(lab, "sts").get_caller_identity()["Account"] == "123456789012"
     assert boto_client(lab, "ssm").describe_parameters()["Parameters"] == []
