@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _every_call_is_in_the_policy() -> Iterator[None]:
-    """After the last test (with `-n`: of each worker): labs have heard nothing that `doit iam-policy` does not grant."""
+    """After the last test, with `-n` of each worker: labs heard nothing that `doit iam-policy` does not grant."""
     yield
     calls.review()
 

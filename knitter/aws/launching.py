@@ -7,6 +7,7 @@ idempotency" (ClientToken).
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any, Final
 
 from knitter.aws.explain import explained
@@ -17,6 +18,7 @@ from knitter.aws.tags import as_list
 from knitter.aws.wait import wait_known
 from knitter.errors import CloudError
 from knitter.progress import say
+from knitter.settings import Settings
 
 USUAL_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
@@ -73,6 +75,33 @@ class Launch:
     tenancy: str = "default"
     encrypted: bool = True
     """The root volume."""
+
+
+def plan_launch(
+    settings: Settings,
+    image: SourceImage,
+    *,
+    subnets: tuple[Subnet, ...],
+    groups: tuple[str, ...],
+    tags: dict[str, str],
+    user_data: str = "",
+    encrypted: bool = True,
+) -> Launch:
+    """The instance of *image* as *settings* want surrogates; its token is new."""
+    return Launch(
+        image=image,
+        types=settings.surrogate_types or USUAL_TYPES[image.architecture],
+        subnets=subnets,
+        groups=groups,
+        user_data=user_data,
+        token=token_hex(16),
+        tags=tags,
+        interface=settings.ssh_interface,
+        spot=settings.surrogate_spot,
+        profile=settings.surrogate_profile,
+        tenancy=settings.surrogate_tenancy,
+        encrypted=encrypted,
+    )
 
 
 def launch(cloud: Cloud, wanted: Launch) -> str:

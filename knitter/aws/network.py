@@ -43,18 +43,31 @@ class Subnet:
 def find_subnets(cloud: Cloud, wanted: tuple[str, ...]) -> tuple[Subnet, ...]:
     """Those that are *wanted*, in that order; else the default VPC's, by zone.  Raises CloudError, KnitterError."""
     with explained("looking for subnets"):
-        if wanted:
-            found = cloud.ec2.describe_subnets(SubnetIds=list(wanted))["Subnets"]
-        else:
-            found = cloud.ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+        found = list_subnets(cloud, wanted)
+    if absent := set(wanted) - {one["SubnetId"] for one in found}:
+        raise KnitterError(
+            f"there is no subnet {', '.join(sorted(absent))} in {cloud.region}", hint="correct surrogate_subnets"
+        )
     if not found:
         raise KnitterError(f"there is no default VPC in {cloud.region}", hint="name surrogate_subnets in .doit.cfg")
-    subnets = [_subnet(one) for one in found]
+    return tuple(map(subnet_of, found))
+
+
+def list_subnets(cloud: Cloud, wanted: tuple[str, ...]) -> "list[SubnetTypeDef]":
+    """Of those that are *wanted* what there is, in that order; else the default VPC's, by zone.
+
+    By a filter: with SubnetIds, one that does not exist hides all others.
+    """
+    filters: Any = [{"Name": "default-for-az", "Values": ["true"]}]
+    if wanted:
+        filters = [{"Name": "subnet-id", "Values": list(wanted)}]
+    found = cloud.ec2.describe_subnets(Filters=filters)["Subnets"]
     order = {name: number for number, name in enumerate(wanted)}
-    return tuple(sorted(subnets, key=lambda one: (order.get(one.id, 0), one.zone, one.id)))
+    return sorted(found, key=lambda one: (order.get(one["SubnetId"], 0), one["AvailabilityZone"], one["SubnetId"]))
 
 
-def _subnet(found: "SubnetTypeDef") -> Subnet:
+def subnet_of(found: "SubnetTypeDef") -> Subnet:
+    """What an instance needs to know of it."""
     ipv6 = next((one.get("Ipv6CidrBlock", "") for one in found.get("Ipv6CidrBlockAssociationSet", [])), "")
     return Subnet(found["SubnetId"], found["VpcId"], found["AvailabilityZone"], found["CidrBlock"], ipv6)
 

@@ -15,6 +15,7 @@ from knitter.aws.tags import as_list
 from knitter.aws.wait import SETTLING, wait_for, wait_known
 from knitter.errors import CloudError
 from knitter.progress import say
+from knitter.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import VolumeTypeDef
@@ -45,6 +46,21 @@ class VolumeOrder:
     token: str
     """Makes a repeated request create nothing twice."""
     tags: dict[str, str]
+
+
+def plan_order(settings: Settings, size: int, zone: str, *, token: str, tags: dict[str, str]) -> VolumeOrder:
+    """A volume of *size* GiB in *zone*, as *settings* want those that surrogates write."""
+    return VolumeOrder(
+        size=size,
+        zone=zone,
+        type=settings.volume_type,
+        iops=settings.volume_iops,
+        throughput=settings.volume_throughput,
+        encrypted=settings.encrypted,
+        kms_key=settings.kms_key,
+        token=token,
+        tags=tags,
+    )
 
 
 def create_volume(cloud: Cloud, order: VolumeOrder, *, made: Callable[[str], None] = lambda _: None) -> str:

@@ -131,19 +131,9 @@ def start(
     tags |= run_tag() | expiry_tag(settings.surrogate_ttl)
     groups, subnets = _groups(cloud, settings, subnets, tags, ledger)
     host, client = new_key(), new_key()
-    wanted = Launch(
-        image=image,
-        types=settings.surrogate_types or launching.USUAL_TYPES[image.architecture],
-        subnets=subnets,
-        groups=groups,
-        user_data=plan_user_data(host, client, seconds=settings.surrogate_ttl),
-        token=token_hex(16),
-        tags=tags,
-        interface=settings.ssh_interface,
-        spot=settings.surrogate_spot,
-        profile=settings.surrogate_profile,
-        tenancy=settings.surrogate_tenancy,
-        encrypted=purpose.encrypted,
+    user_data = plan_user_data(host, client, seconds=settings.surrogate_ttl)
+    wanted = launching.plan_launch(
+        settings, image, subnets=subnets, groups=groups, tags=tags, user_data=user_data, encrypted=purpose.encrypted
     )
     instance = _launched(cloud, wanted, ledger)
     endpoint = plan_endpoint(cloud, settings, instance, user=image.user, host_key=host.public)

@@ -17,7 +17,6 @@ from knitter.aws.session import Cloud
 from knitter.aws.source import SourceImage
 from knitter.aws.start import Order
 from knitter.aws.tags import ATTEMPT, RUN, RUN_ID, WRITTEN, as_dict, ensure_tags, expiry_tag, run_tag
-from knitter.aws.volumes import VolumeOrder
 from knitter.errors import CloudError
 from knitter.progress import say
 from knitter.receipt import write_atomically
@@ -147,19 +146,9 @@ def _volume_for(desk: Desk, order: Order, host: Surrogate, begun: _Volume | None
     if begun:
         volumes.delete(desk.cloud, begun.id)
         desk.pool.ledger(desk.cloud).strike(begun.id)
-    settings, word = desk.settings, desk.attempt.begin()
+    word = desk.attempt.begin()
     tags = order.tags | {ATTEMPT: word} | run_tag() | expiry_tag(host.seconds)
-    wanted = VolumeOrder(
-        size=order.size // GIB,
-        zone=zone,
-        type=settings.volume_type,
-        iops=settings.volume_iops,
-        throughput=settings.volume_throughput,
-        encrypted=settings.encrypted,
-        kms_key=settings.kms_key,
-        token=word,
-        tags=tags,
-    )
+    wanted = volumes.plan_order(desk.settings, order.size // GIB, zone, token=word, tags=tags)
     ledger = desk.pool.ledger(desk.cloud)
     return _Volume(volumes.create_volume(desk.cloud, wanted, made=lambda name: ledger.add("volume", name)), zone)
 

@@ -2,18 +2,19 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from knitter.aws.images import ensure_image
-from knitter.aws.preflight import Coming, Finding, Plan, Source, examine
+from knitter.aws.preflight import Coming, Finding, Plan, examine
 from knitter.aws.preflight.finding import asked, ok
 from knitter.aws.preflight.machines import refusal
 from knitter.aws.preflight.rights import Trial, judge
 from knitter.aws.session import Cloud
+from knitter.aws.source import SourceImage
 from knitter.errors import CloudError, KnitterError
 from knitter.interrupt import Interrupted
 from knitter.settings import Settings
@@ -23,15 +24,9 @@ from tests.aws.test_snapshots import ensure, make_order
 Via = Literal["direct", "surrogate"]
 
 
-@dataclass(frozen=True)
-class Small:
-    """An AMI, as aws/source.py finds it."""
-
-    id: str = "ami-0123456789abcdef0"
-    name: str = "al2023"
-    architecture: str = "x86_64"
-    boot_mode: str = "uefi-preferred"
-    ena: bool = True
+SMALL = SourceImage(
+    "ami-0123456789abcdef0", "al2023", "x86_64", "/dev/xvda", "uefi-preferred", ena=True, user="ec2-user"
+)
 
 
 def kind(architecture: str = "x86_64", modes: tuple[str, ...] = ("legacy-bios", "uefi"), ena: str = "required") -> Any:
@@ -45,17 +40,17 @@ def kind(architecture: str = "x86_64", modes: tuple[str, ...] = ("legacy-bios", 
 @pytest.mark.parametrize(
     ("type_", "image", "says"),
     [
-        (kind(), Small(), ""),
-        (kind("arm64"), Small(), "arm64"),
-        (kind(modes=("legacy-bios",)), Small(boot_mode="uefi"), "the image by uefi"),
-        (kind(modes=("legacy-bios",)), Small(boot_mode="uefi-preferred"), ""),
-        (kind(modes=("uefi",)), Small(boot_mode=""), "by legacy-bios"),
-        (kind("arm64", ("uefi",)), Small(architecture="arm64", boot_mode=""), ""),
-        (kind(), Small(ena=False), "ENA"),
-        (kind(ena="unsupported"), Small(ena=False), ""),
+        (kind(), SMALL, ""),
+        (kind("arm64"), SMALL, "arm64"),
+        (kind(modes=("legacy-bios",)), replace(SMALL, boot_mode="uefi"), "the image by uefi"),
+        (kind(modes=("legacy-bios",)), replace(SMALL, boot_mode="uefi-preferred"), ""),
+        (kind(modes=("uefi",)), replace(SMALL, boot_mode=""), "by legacy-bios"),
+        (kind("arm64", ("uefi",)), replace(SMALL, architecture="arm64", boot_mode=""), ""),
+        (kind(), replace(SMALL, ena=False), "ENA"),
+        (kind(ena="unsupported"), replace(SMALL, ena=False), ""),
     ],
 )
-def test_which_type_boots_which_image(type_: Any, image: Small, says: str) -> None:
+def test_which_type_boots_which_image(type_: Any, image: SourceImage, says: str) -> None:
     assert (says in refusal(type_, image)) if says else refusal(type_, image) == ""
 
 
@@ -101,14 +96,14 @@ def test_what_a_dry_run_means(code: str, makes: bool, state: str) -> None:
 
 
 @pytest.fixture
-def source(cloud: Cloud, tmp_path: Path) -> Source:
+def source(cloud: Cloud, tmp_path: Path) -> SourceImage:
     """An AMI that is there: RunInstances looks for it, even when it is asked by DryRun."""
     order = make_order(tmp_path, secrets.token_hex(32))
-    return Small(ensure_image(cloud, make_wanted(ensure(cloud, order).id, order.key)))
+    return replace(SMALL, id=ensure_image(cloud, make_wanted(ensure(cloud, order).id, order.key)))
 
 
 def look(
-    cloud: Cloud, source: Source | None = None, *, roads: tuple[Via, ...] = ("surrogate",), **values: Any
+    cloud: Cloud, source: SourceImage | None = None, *, roads: tuple[Via, ...] = ("surrogate",), **values: Any
 ) -> list[Finding]:
     settings = Settings.model_validate({"region": cloud.region, **values})
     find = (lambda _: source) if source else None
@@ -120,7 +115,7 @@ def problems(found: list[Finding]) -> list[str]:
 
 
 @pytest.mark.lab
-def test_the_lab_lacks_nothing(cloud: Cloud, source: Source) -> None:
+def test_the_lab_lacks_nothing(cloud: Cloud, source: SourceImage) -> None:
     found = look(cloud, source, roads=("direct", "surrogate"))
     assert problems(found) == []
     allowed = next(one.text for one in found if one.about == "EC2 permissions")
@@ -177,7 +172,7 @@ def test_a_subnet_with_a_way_in_and_a_group_of_another_vpc(cloud: Cloud) -> None
 
 @pytest.mark.lab
 def test_a_source_of_another_architecture(cloud: Cloud) -> None:
-    told = problems(look(cloud, Small(), surrogate_types="t4g.small"))
+    told = problems(look(cloud, SMALL, surrogate_types="t4g.small"))
     assert any("ami-0123456789abcdef0 is x86_64" in line for line in told)
     assert any("instance type t4g.small: cannot boot al2023" in line for line in told)
 
@@ -193,7 +188,7 @@ def test_an_ami_that_will_not_boot_on_the_types(cloud: Cloud) -> None:
 
 @pytest.mark.lab
 def test_a_source_that_is_not_found_does_not_hide_the_rest(cloud: Cloud) -> None:
-    def missing(_: Cloud) -> Source:
+    def missing(_: Cloud) -> SourceImage:
         raise CloudError("there is no AMI ami-1", code="InvalidAMIID.NotFound", hint="correct surrogate_image")
 
     settings = Settings(region=cloud.region, surrogate_types=("t9.small",))

@@ -10,17 +10,19 @@ does not let us ask, is a note, never a failure.
 from collections.abc import Callable, Iterator, Sequence
 
 from knitter.aws.launching import USUAL_TYPES
+from knitter.aws.network import subnet_of
 from knitter.aws.preflight.account import check_blocks, check_encryption, check_identity, check_name, check_quotas
 from knitter.aws.preflight.finding import Finding, asked, is_problem, ok, problem, require
 from knitter.aws.preflight.machines import check_types
 from knitter.aws.preflight.network import check_network
-from knitter.aws.preflight.plan import Coming, Image, Place, Plan, Source
+from knitter.aws.preflight.plan import Coming, Image, Place, Plan
 from knitter.aws.preflight.rights import check_rights
 from knitter.aws.preflight.settings import architecture_of, check_settings
 from knitter.aws.session import Cloud
+from knitter.aws.source import SourceImage
 
 __all__ = [
-    "Coming", "Finding", "Image", "Plan", "Source", "architecture_of", "check_settings", "examine", "require",
+    "Coming", "Finding", "Image", "Plan", "architecture_of", "check_settings", "examine", "require",
 ]  # fmt: skip
 
 
@@ -69,19 +71,17 @@ def _surrogate(cloud: Cloud, plan: Plan) -> tuple[list[Finding], Place]:
         source=source,
         type=first["InstanceType"] if first else "",
         vcpus=first["VCpuInfo"]["DefaultVCpus"] if first else 0,
-        subnet=free["SubnetId"] if free else "",
-        zone=free["AvailabilityZone"] if free else "",
-        vpc=free["VpcId"] if free else "",
+        subnet=subnet_of(free) if free else None,
     )
     return [*found, *about_network, *about_types], place
 
 
-def _source(cloud: Cloud, plan: Plan) -> tuple[list[Finding], Source | None]:
+def _source(cloud: Cloud, plan: Plan) -> tuple[list[Finding], SourceImage | None]:
     if plan.find_source is None:
         return [], None
     find = plan.find_source
     about = f"surrogate_image {plan.settings.surrogate_image or '(default)'}"
-    found: list[Source] = []
+    found: list[SourceImage] = []
 
     def ask() -> Iterator[Finding]:
         found.append(find(cloud))
@@ -90,7 +90,7 @@ def _source(cloud: Cloud, plan: Plan) -> tuple[list[Finding], Source | None]:
     return asked(about, ask), next(iter(found), None)
 
 
-def _fits(about: str, source: Source, types: Sequence[str]) -> Finding:
+def _fits(about: str, source: SourceImage, types: Sequence[str]) -> Finding:
     """By the names of the types alone; what they can do is asked later."""
     if types and source.architecture not in {architecture_of(name) for name in types}:
         said = f"{source.id} is {source.architecture}, but surrogate_types are {', '.join(types)}"

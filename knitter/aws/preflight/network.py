@@ -7,6 +7,7 @@ Source: Amazon VPC User Guide, "Subnet routing" (a subnet without a route table 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from knitter.aws.network import list_subnets
 from knitter.aws.preflight.finding import Finding, asked, note, ok, problem, warning
 from knitter.aws.session import Cloud
 from knitter.settings import Settings
@@ -30,23 +31,13 @@ def check_network(cloud: Cloud, settings: Settings) -> "tuple[list[Finding], lis
     subnets: list[SubnetTypeDef] = []
 
     def look() -> Iterator[Finding]:
-        subnets.extend(_subnets(cloud, settings))
+        subnets.extend(list_subnets(cloud, settings.surrogate_subnets))
         yield from _exist(subnets, settings)
 
     found = asked("subnets", look)
     if subnets:
         found += asked("way in", lambda: _way_in(cloud, settings, subnets))
     return found + asked("security groups", lambda: _groups(cloud, settings, subnets)), subnets
-
-
-def _subnets(cloud: Cloud, settings: Settings) -> "list[SubnetTypeDef]":
-    """Those of the settings, in their order, else those of the default VPC."""
-    named = settings.surrogate_subnets
-    filters: Any = [{"Name": "default-for-az", "Values": ["true"]}]
-    if named:
-        filters = [{"Name": "subnet-id", "Values": list(named)}]
-    found = {one["SubnetId"]: one for one in cloud.ec2.describe_subnets(Filters=filters)["Subnets"]}
-    return [found[name] for name in named or sorted(found) if name in found]
 
 
 def _exist(subnets: "Sequence[SubnetTypeDef]", settings: Settings) -> Iterator[Finding]:

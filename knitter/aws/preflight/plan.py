@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from knitter.aws.network import Subnet
 from knitter.aws.session import Cloud
+from knitter.aws.source import SourceImage
 from knitter.settings import Settings, Via
 
 
@@ -28,14 +30,6 @@ class Image(Protocol):
         """Whether it has the driver of enhanced networking."""
 
 
-class Source(Image, Protocol):
-    """The AMI of surrogates."""
-
-    @property
-    def id(self) -> str:
-        """`ami-...`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Coming:
     """An AMI that is going to be made."""
@@ -56,7 +50,7 @@ class Plan:
     settings: Settings
     roads: Collection[Via]
     """Of all its recipes."""
-    find_source: Callable[[Cloud], Source] | None = None
+    find_source: Callable[[Cloud], SourceImage] | None = None
     """Finds the AMI of surrogates; the KnitterError it raises is a finding.  None: not asked."""
     coming: Sequence[Coming] = ()
     disks: int = 0
@@ -67,9 +61,7 @@ class Plan:
 class Place:
     """Where the first surrogate would start; what is not known is empty."""
 
-    source: Source | None = None
+    source: SourceImage | None = None
     type: str = ""
     vcpus: int = 0
-    subnet: str = ""
-    zone: str = ""
-    vpc: str = ""
+    subnet: Subnet | None = None

@@ -5,13 +5,18 @@ Source: EC2 API Reference, "Dry run": DryRunOperation if allowed, UnauthorizedOp
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any, Final
 
+from knitter.aws import launching, volumes
 from knitter.aws.explain import explained
+from knitter.aws.launching import plan_launch
+from knitter.aws.network import Subnet
 from knitter.aws.preflight.finding import FORBIDDEN, UNKNOWN, Finding, note, ok, problem
-from knitter.aws.preflight.plan import Place, Source
+from knitter.aws.preflight.plan import Place
 from knitter.aws.session import Cloud
-from knitter.aws.tags import RUN, RUN_ID, STAGE, as_list
+from knitter.aws.source import SourceImage
+from knitter.aws.tags import RUN_ID, STAGE, as_list, run_tag
 from knitter.errors import CloudError
 from knitter.settings import Settings, Via
 
@@ -42,7 +47,7 @@ def check_rights(cloud: Cloud, settings: Settings, roads: Collection[Via], place
 
 def plan_trials(settings: Settings, roads: Collection[Via], place: Place) -> list[Trial]:
     """The calls to try."""
-    trials = [_register(), Trial("CreateTags", {"Resources": [_SNAPSHOT], "Tags": _tags("snapshot")})]
+    trials = [_register(), Trial("CreateTags", {"Resources": [_SNAPSHOT], "Tags": as_list(_tags("snapshot"))})]
     if "surrogate" in roads:
         trials += [*_making(settings, place), *_ABOUT_THINGS]
     return trials
@@ -63,53 +68,34 @@ def _register() -> Trial:
 
 
 def _making(settings: Settings, place: Place) -> Iterator[Trial]:
-    if place.source and place.type and place.subnet:
-        yield Trial("RunInstances", _instance(settings, place, place.source), makes=True)
-    if place.zone:
-        yield Trial("CreateVolume", _volume(settings, place.zone), makes=True)
-    if place.vpc and not settings.surrogate_security_groups:
-        group = {"GroupName": f"knitter-{RUN_ID}", "Description": "knitter preflight", "VpcId": place.vpc}
+    subnet = place.subnet
+    if place.source and place.type and subnet:
+        yield Trial("RunInstances", _instance(settings, place.type, place.source, subnet), makes=True)
+    if subnet:
+        yield Trial("CreateVolume", _volume(settings, subnet.zone), makes=True)
+    if subnet and not settings.surrogate_security_groups:
+        group = {"GroupName": f"knitter-{RUN_ID}", "Description": "knitter preflight", "VpcId": subnet.vpc}
         yield Trial("CreateSecurityGroup", group | {"TagSpecifications": _specified("security-group")}, makes=True)
         yield Trial("AuthorizeSecurityGroupIngress", {"GroupId": _GROUP, "IpPermissions": [_ADMITTED]})
         yield Trial("DeleteSecurityGroup", {"GroupId": _GROUP})
 
 
-def _instance(settings: Settings, place: Place, source: Source) -> dict[str, Any]:
-    kinds = [*_specified("instance"), *_specified("volume"), *_specified("network-interface")]
-    profile = {"IamInstanceProfile": {"Name": settings.surrogate_profile}} if settings.surrogate_profile else {}
-    return {
-        "ImageId": source.id,
-        "InstanceType": place.type,
-        "SubnetId": place.subnet,
-        "MinCount": 1,
-        "MaxCount": 1,
-        "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {"HttpTokens": "required"},
-        "TagSpecifications": kinds,
-        **profile,
-    }
+def _instance(settings: Settings, kind: str, image: SourceImage, subnet: Subnet) -> dict[str, Any]:
+    groups = settings.surrogate_security_groups
+    wanted = plan_launch(settings, image, subnets=(subnet,), groups=groups, tags=_tags("surrogate"))
+    return launching.plan_request(wanted, "spot" if wanted.spot else "on-demand", kind, subnet)
 
 
 def _volume(settings: Settings, zone: str) -> dict[str, Any]:
-    key = {"KmsKeyId": settings.kms_key} if settings.encrypted and settings.kms_key else {}
-    iops = {"Iops": settings.volume_iops} if settings.volume_iops else {}
-    return {
-        "AvailabilityZone": zone,
-        "Size": 8,
-        "VolumeType": settings.volume_type,
-        "Encrypted": settings.encrypted,
-        "TagSpecifications": _specified("volume", "volume"),
-        **key,
-        **iops,
-    }
+    return volumes.plan_request(volumes.plan_order(settings, 8, zone, token=token_hex(16), tags=_tags("volume")))
 
 
-def _tags(stage: str) -> list[Any]:
-    return list(as_list({STAGE: stage, RUN: RUN_ID}))
+def _tags(stage: str) -> dict[str, str]:
+    return {STAGE: stage} | run_tag()
 
 
 def _specified(kind: str, stage: str = "surrogate") -> list[dict[str, Any]]:
-    return [{"ResourceType": kind, "Tags": _tags(stage)}]
+    return [{"ResourceType": kind, "Tags": as_list(_tags(stage))}]
 
 
 _ADMITTED: Final = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}
