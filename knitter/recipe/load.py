@@ -58,14 +58,14 @@ def _tuples(value: Any) -> Any:
 
 def _missing_files(recipe: Recipe) -> Iterator[Problem]:
     """What the recipe names and no folder of it or its parents has."""
-    keyring = recipe.packages.keyring
-    if keyring and not keyring.startswith("/") and not recipe.path_of(keyring).is_file():
-        yield Problem(("packages", "keyring"), _nowhere(recipe, "file"))
+    for path, file in recipe.packages.key_files.items():
+        if not file.startswith("/") and not recipe.path_of(file).is_file():
+            yield Problem(("packages", *path), _nowhere(recipe, "file"))
     for index, script in enumerate(recipe.system.scripts):
         if not recipe.path_of(script).is_file():
             yield Problem(("system", "scripts", index), _nowhere(recipe, "file"))
-    for index, file in enumerate(recipe.system.files):
-        overlays = [layer / "files" / file.path.lstrip("/") for layer in recipe.layers]
+    for index, owned in enumerate(recipe.system.files):
+        overlays = [layer / "files" / owned.path.lstrip("/") for layer in recipe.layers]
         if not any(path.is_symlink() or path.exists() for path in overlays):
             yield Problem(("system", "files", index, "path"), _nowhere(recipe, "path", below="files/"))
 

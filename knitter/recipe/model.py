@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+from pydantic import BeforeValidator, Field
+
 from knitter.recipe.ami import Ami, BlockDevice, BootMode, check_name
 from knitter.recipe.base import Form, Line, Problem, Section
 from knitter.recipe.boot import Boot, Check, Firmware, Probe
 from knitter.recipe.disk import Disk
-from knitter.recipe.packages import Architecture, Packages, Repository
+from knitter.recipe.packages import Architecture, DebianPackages, Repository
+from knitter.recipe.redhat import RedhatPackages
 from knitter.recipe.system import File, System, User
 from knitter.units import format_size
 
 __all__ = [
-    "Ami", "Architecture", "BlockDevice", "Boot", "BootMode", "Check", "Disk", "File", "Firmware", "Packages", "Probe",
-    "Recipe", "Repository", "System", "User",
+    "Ami", "Architecture", "BlockDevice", "Boot", "BootMode", "Check", "DebianPackages", "Disk", "File", "Firmware",
+    "Packages", "Probe", "Recipe", "RedhatPackages", "Repository", "System", "User",
 ]  # fmt: skip
 
 NOT_WRITTEN: Final = ("name", "directory", "parents")
@@ -26,6 +29,12 @@ _ALLOWED_MODES: Final[dict[Firmware, tuple[BootMode, ...]]] = {
     "uefi": ("uefi",),
     "both": ("legacy-bios", "uefi", "uefi-preferred"),
 }
+
+Packages = Annotated[
+    Annotated[DebianPackages | RedhatPackages, Field(discriminator="family")],
+    BeforeValidator(lambda value: {"family": "debian"} | value if isinstance(value, dict) else value),
+]
+"""The packages section of some family."""
 
 
 class Recipe(Section):

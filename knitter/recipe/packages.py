@@ -1,11 +1,11 @@
-"""The packages section: what the root file system is bootstrapped from."""
+"""The packages section: what the root file system is bootstrapped from, as all families have it and as Debian does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator
 
-from knitter.recipe.base import OWN_PATH, Form, Problem, Section, twice
+from knitter.recipe.base import OWN_PATH, Form, Problem, Section, Step, twice
 
 Architecture = Literal["x86_64", "arm64"]
 
@@ -64,15 +64,34 @@ class Repository(Section):
             yield Problem(("url",), "{release} is all that can be filled in")
 
 
-class Packages(Section):
-    """What the root file system is bootstrapped from.  Read by `packages`, and through its lock by `rootfs`."""
+class AnyPackages(Section):
+    """What the packages section has in every family."""
+
+    family: str
+    release: str
+    architecture: Annotated[Architecture, BeforeValidator(_as_aws_says)] = "x86_64"
+    """Of the packages and the machine they run on."""
+    install: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    @property
+    def key_files(self) -> Mapping[tuple[Step, ...], str]:
+        """Where in the section a file of public keys is named -> its path, as `Recipe.path_of` takes it."""
+        return {}
+
+    def _problems(self) -> Iterator[Problem]:
+        for index, package in enumerate(self.remove):
+            if package in self.install:
+                yield Problem(("remove", index), f"is in packages.install[{self.install.index(package)}] too")
+
+
+class DebianPackages(AnyPackages):
+    """What the root is bootstrapped from, with apt.  Read by `packages`, and through its lock by `rootfs`."""
 
     family: Literal["debian"] = "debian"
     """Which family of distributions, that is which package manager."""
     release: Annotated[str, Form(r"[a-z][a-z0-9-]*", "a code name, such as bookworm")]
     """Code name, such as `bookworm`."""
-    architecture: Annotated[Architecture, BeforeValidator(_as_aws_says)] = "x86_64"
-    """Of the packages and the machine they run on."""
     repositories: tuple[Repository, ...] = ()
     """Left out: the defaults of the host's bootstrap tool for this release."""
     keyring: Annotated[
@@ -91,7 +110,7 @@ class Packages(Section):
     recommends: bool = False
     """Whether recommended packages come in too."""
 
-    def _problems(self) -> Iterator[Problem]:
-        for index, package in enumerate(self.remove):
-            if package in self.install:
-                yield Problem(("remove", index), f"is in packages.install[{self.install.index(package)}] too")
+    @property
+    def key_files(self) -> Mapping[tuple[Step, ...], str]:
+        """The keyring, if the recipe names one."""
+        return {("keyring",): self.keyring} if self.keyring else {}

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 _TITLES: Final = {
-    "packages": "Packages",
-    "packages.repositories": "Repository",
+    'packages, family = "debian"': "DebianPackages",
+    'packages.repositories, family = "debian"': "Repository",
+    'packages, family = "redhat"': "RedhatPackages",
+    'packages.repositories, family = "redhat"': "RedhatRepository",
+    'packages.keys, family = "redhat"': "SigningKey",
     "system": "System",
     "system.files": "File",
     "system.users": "User",
@@ -22,6 +25,9 @@ _TITLES: Final = {
     "ami.volume": "BlockDevice",
 }
 """Each table of the file, in the order of the stages that read them, and its definition in the schema."""
+
+_BY_SOMEBODY: Final = {"DebianPackages": ("release",), "RedhatPackages": ("family", "release")}
+"""What a section must say unless a parent does: the schema cannot require it."""
 
 _KINDS: Final = {"string": "text", "boolean": "true or false", "integer": "number"}
 """JSON Schema's types in a recipe author's words; all others are tables."""
@@ -40,7 +46,7 @@ def text(schema: Mapping[str, Any]) -> str:
     parts = [_HEAD, "\n".join(_table(schema, required=()))]
     for title, name in _TITLES.items():
         definition = definitions[name]
-        required = definition.get("required", ()) if name != "Packages" else ("release",)
+        required = definition.get("required", _BY_SOMEBODY.get(name, ()))
         parts.append(f"\n## {title}\n\n{definition['description']}\n")
         parts.append("\n".join(_table(definition, required=required)))
     return "\n".join(parts) + "\n"

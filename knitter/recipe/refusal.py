@@ -29,6 +29,8 @@ _TYPES: Final = {
 }
 """pydantic's error types, and what is allowed."""
 
+_TAGS: Final = ("kind", "family")
+
 
 def refuse(sources: tuple[Source, ...], table: Table, problems: Iterable[Problem]) -> RecipeError:
     """The error that says every problem of a recipe, one per line.  *sources*: the first ancestor first."""
@@ -49,7 +51,8 @@ def explain(error: ValidationError, model: type[Section]) -> Iterator[Problem]:
         if isinstance(cause, ProblemsError):
             yield from (Problem((*path, *problem.path), problem.text) for problem in cause.problems)
         elif detail["type"] == "union_tag_invalid":
-            yield Problem((*path, "kind"), _choice(detail["ctx"]["tag"], detail["ctx"]["expected_tags"]))
+            tag = detail["ctx"]["discriminator"].strip("'")
+            yield Problem((*path, tag), _choice(detail["ctx"]["tag"], detail["ctx"]["expected_tags"]))
         else:
             yield Problem(path, _words(detail, section))
 
@@ -83,7 +86,7 @@ def _walk(model: type[Section], loc: tuple[Step, ...]) -> tuple[tuple[Step, ...]
     for step in loc:
         if isinstance(step, int):
             path.append(step)
-        elif isinstance(path[-1] if path else "", int) and step in inside:
+        elif len(inside) > 1 and step in inside:
             section, inside = inside[step], {"": inside[step]}
         else:
             section = inside.get("", section)
@@ -93,11 +96,16 @@ def _walk(model: type[Section], loc: tuple[Step, ...]) -> tuple[tuple[Step, ...]
 
 
 def _members(field: FieldInfo | None) -> dict[str, type[Section]]:
-    """The sections that a field holds: one, by the name ``, or the members of a union, by their kind."""
+    """The sections that a field holds: one, by the name ``, or the members of a union, by their tag."""
     found = list(_sections(field.annotation)) if field else []
     if len(found) == 1:
         return {"": found[0]}
-    return {get_args(section.model_fields["kind"].annotation)[0]: section for section in found}
+    return {get_args(section.model_fields[_tag(section)].annotation)[0]: section for section in found}
+
+
+def _tag(section: type[Section]) -> str:
+    """The key that tells the members of a union apart."""
+    return next(name for name in _TAGS if name in section.model_fields)
 
 
 def _sections(annotation: Any) -> Iterator[type[Section]]:

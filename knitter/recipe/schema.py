@@ -24,8 +24,13 @@ def schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a recipe file."""
     whole: dict[str, Any] = _as_written(Recipe.model_json_schema())
     written = {key: value for key, value in whole["properties"].items() if key not in NOT_WRITTEN}
-    # What a parent says need not be said again.
-    packages = {"required": whole["$defs"]["Packages"].pop("required")}
+    families = written["packages"].pop("oneOf")
+    del written["packages"]["discriminator"]
+    # What a parent says need not be said again: neither the release, nor the family.
+    for family in families:
+        del whole["$defs"][family["$ref"].rpartition("/")[2]]["required"]
+    written["packages"] = {"anyOf": families} | written["packages"]
+    packages = {"required": ["release"], "anyOf": [families[0], {"required": ["family"]}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "recipe.toml of knitter",

@@ -8,7 +8,7 @@ from knitter.distro import archive, customise, debian, overlay, scrub
 from knitter.distro.apt import Source, source_of
 from knitter.lock import Lock
 from knitter.progress import say
-from knitter.recipe.model import Recipe
+from knitter.recipe.model import DebianPackages, Recipe
 from knitter.root.tree import Tree
 
 
@@ -41,6 +41,7 @@ def _run(tree: Tree, what: str, commands: Iterable[Command]) -> None:
 
 def _package_management(recipe: Recipe, lock: Lock) -> Iterable[Command]:
     keyring = image_keyring(recipe)
+    assert isinstance(recipe.packages, DebianPackages)
     if recipe.packages.keyring:
         yield customise.write_bytes(keyring, recipe.path_of(recipe.packages.keyring).read_bytes())
     yield customise.write("/etc/apt/sources.list", customise.sources_list(image_sources(recipe, lock), keyring))
@@ -49,6 +50,7 @@ def _package_management(recipe: Recipe, lock: Lock) -> Iterable[Command]:
 
 def image_keyring(recipe: Recipe) -> str:
     """Where the image keeps the public keys of its archive: the distribution's package brings them, or the recipe."""
+    assert isinstance(recipe.packages, DebianPackages)
     own = recipe.packages.keyring
     return (
         f"/etc/apt/keyrings/{Path(own).name}" if own else str(debian.distribution_of(recipe.packages.release).keyring)
@@ -57,6 +59,7 @@ def image_keyring(recipe: Recipe) -> str:
 
 def image_sources(recipe: Recipe, lock: Lock) -> list[Source]:
     """What the image's apt fetches from: the lock's repositories, and their components as the recipe has them."""
+    assert isinstance(recipe.packages, DebianPackages)
     wanted = [source_of(one, recipe.packages.release) for one in recipe.packages.repositories]
     components = {(one.url, one.suite): one.components for one in wanted}
     return [

@@ -1,6 +1,6 @@
 """Stage `packages`: resolve, fetch and verify.  The only stage that uses the distribution's network.
 
-    recipe.packages --apt--> packages.lock --fetch--> cache
+    recipe.packages --resolve--> packages.lock --fetch--> cache
     recipes/<name>/packages.lock (a pin) ------^
 
 A lock older than the setting `refresh` is resolved anew; a pin never is.
@@ -10,21 +10,24 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import JsonValue
 
 from knitter import lock
 from knitter.cache import Cache
-from knitter.distro import debian
 from knitter.errors import KnitterError
 from knitter.fetch import Download, NotOnMirrorError, fetch
 from knitter.files import sha256_of
 from knitter.lock import Lock
 from knitter.receipt import Receipt
+from knitter.recipe.base import path_text
 from knitter.recipe.model import Recipe
 from knitter.stages.build import Build
 from knitter.stages.stage import Made, Stage, Work, section
+
+if TYPE_CHECKING:
+    from knitter.resolve.place import Place
 
 OUTPUT: Final = "packages.lock"
 
@@ -40,8 +43,9 @@ class Packages(Stage):
         """The section, and the files of the recipe's folder that it speaks of."""
         recipe = build.recipe
         inputs = section("packages", recipe.packages)
-        if recipe.packages.keyring and (keyring := recipe.path_of(recipe.packages.keyring)).is_file():
-            inputs["packages.keyring"] = sha256_of(keyring)
+        for path, name in recipe.packages.key_files.items():
+            if (file := recipe.path_of(name)).is_file():
+                inputs[f"packages.{path_text(path)}"] = sha256_of(file)
         if (pin := _pin(recipe)).is_file():
             inputs[OUTPUT] = sha256_of(pin)
         return inputs
@@ -154,6 +158,12 @@ def _disagreement(pinned: Lock, recipe: Recipe) -> str:
 def _resolve(build: Build, work: Work) -> Lock:
     from knitter.resolve import resolve  # noqa: PLC0415 doit list must stay quick
 
-    wanted, mirrors = build.recipe.packages, build.settings.mirrors
-    keyring = build.recipe.path_of(wanted.keyring) if wanted.keyring else debian.host_keyring(wanted.release)
-    return resolve(wanted, keyring=keyring, mirrors=mirrors, directory=work.directory / "apt", log=work.log)
+    return resolve(build.recipe, _place(build, work))
+
+
+def _place(build: Build, work: Work) -> "Place":
+    from knitter.resolve.place import Place  # noqa: PLC0415 doit list must stay quick
+
+    settings = build.settings
+    cache = Cache(settings.cache_directory)
+    return Place(work.directory / "resolve", cache, settings.mirrors, settings.downloads, work.log)

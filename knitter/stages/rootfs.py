@@ -14,6 +14,7 @@ from knitter.distro import archive, overlay
 from knitter.machine import tools
 from knitter.machine.scratch import require_space, scratch
 from knitter.progress import say
+from knitter.recipe.base import path_text
 from knitter.root import base
 from knitter.root.dress import dress
 from knitter.root.proof import prove
@@ -44,8 +45,8 @@ class Rootfs(Stage):
         inputs["system.scripts"] = [[name, overlay.digest(recipe.path_of(name))] for name in recipe.system.scripts]
         inputs["packages.install"] = list(recipe.packages.install)
         inputs["packages.repositories"] = [one.model_dump(mode="json") for one in recipe.packages.repositories]
-        if recipe.packages.keyring:
-            inputs["packages.keyring"] = overlay.digest(recipe.path_of(recipe.packages.keyring))
+        for path, file in recipe.packages.key_files.items():
+            inputs[f"packages.{path_text(path)}"] = overlay.digest(recipe.path_of(file))
         return inputs
 
     def make(self, build: Build, work: Work) -> Made:

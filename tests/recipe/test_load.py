@@ -62,6 +62,16 @@ def test_all_that_a_recipe_can_say(recipes: Path, write) -> None:
     assert recipe.check.probes[0].expect == "^active$"
 
 
+def test_all_that_an_rpm_recipe_can_say(recipes: Path, write) -> None:
+    path = write("full", (Path(__file__).with_name("redhat.toml")).read_text())
+    (path.parent / "keys").mkdir()
+    (path.parent / "keys/RPM-GPG-KEY-example").write_text("")
+    wanted = load(recipes, "full").packages
+    assert wanted.keys[0].fingerprint == "0123456789ABCDEF0123456789ABCDEF01234567"
+    assert [one.source for one in wanted.repositories] == ["url", "mirrorlist", "metalink"]
+    assert wanted.key_files == {("keys", 0, "file"): "keys/RPM-GPG-KEY-example"}
+
+
 def test_arm64_fits_the_model(recipes: Path, write) -> None:
     write("arm", MINIMAL + 'packages.architecture = "arm64"\nboot.firmware = "uefi"')
     assert load(recipes, "arm").boot_mode == "uefi"

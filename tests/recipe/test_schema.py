@@ -15,7 +15,7 @@ from knitter.recipe.load import names
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = schema.schema()
 FULL = Path(__file__).with_name("full.toml")
-RECIPES = [FULL, *(ROOT / "recipes" / name / "recipe.toml" for name in names(ROOT / "recipes"))]
+RECIPES = [FULL, FULL.with_name("redhat.toml"), *(ROOT / "recipes" / name / "recipe.toml" for name in names(ROOT / "recipes"))]
 
 
 def _errors(text: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_good_recipes_pass(path: Path) -> None:
     assert _errors(path.read_text()) == []
 
@@ -57,6 +57,8 @@ def test_good_recipes_pass(path: Path) -> None:
         'packages.release = "bookworm"\ndisk.partitions = [{ kind = "esp", filesystem = "ext4" }]',
         'packages.release = "bookworm"\ndisk.partitions = [{ mount = "data", size = "rest" }]',
         'packages.release = "bookworm"\npackages.install = ["Vim"]',
+        'packages.release = "bookworm"\npackages.groups = ["core"]',
+        'packages.release = "9"\npackages.family = "redhat"\npackages.recommends = true',
         'extends = "other"\nboot.firmware = "coreboot"',
     ],
 )

@@ -15,8 +15,7 @@ from knitter.aws.session import Cloud
 from knitter.distro import apt
 from knitter.errors import KnitterError
 from knitter.machine.local import Local
-from knitter.recipe.model import Packages as Section
-from knitter.recipe.model import Recipe
+from knitter.recipe.model import DebianPackages, Recipe
 from knitter.settings import Settings
 from knitter.stages.build import Build
 from knitter.stages.packages import Packages
@@ -40,7 +39,7 @@ class Desk:
     def build(self, *, settings: dict[str, Any] | None = None, **section: Any) -> Build:
         repository = {"url": self.archive.url, "suite": self.archive.suite}
         fields = {"release": "tiny", "install": ["hello"], "repositories": [repository], "keyring": "keys/archive.gpg"}
-        wanted = Section.model_validate(fields | section, strict=False)
+        wanted = DebianPackages.model_validate(fields | section, strict=False)
         site = {"build_directory": self.root / "build", "cache_directory": self.root / "cache"}
         recipe = Recipe(name="small", directory=self.recipe, packages=wanted)
         return Build(recipe, Settings.model_validate(site | (settings or {})), no_cloud)

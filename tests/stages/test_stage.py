@@ -11,7 +11,7 @@ from knitter import receipt
 from knitter.aws.session import Cloud
 from knitter.errors import KnitterError
 from knitter.receipt import Receipt, digest_of
-from knitter.recipe.model import Packages, Recipe, System
+from knitter.recipe.model import DebianPackages, Recipe, System
 from knitter.settings import Settings
 from knitter.stages.build import Build
 from knitter.stages.stage import Made, Stage, Work, ensure, section
@@ -73,7 +73,8 @@ class Full(Host):
 
 
 def a_build(root: Path, hostname: str = "one") -> Build:
-    recipe = Recipe(name="toy", directory=root, packages=Packages(release="bookworm"), system=System(hostname=hostname))
+    wanted = DebianPackages(release="bookworm")
+    recipe = Recipe(name="toy", directory=root, packages=wanted, system=System(hostname=hostname))
     return Build(recipe, Settings(build_directory=root / "build", cache_directory=root / "cache"), no_cloud)
 
 

@@ -1,4 +1,4 @@
-"""From names of packages to hashes of files: apt in a private root, on this host, as any user.
+"""The Debian family: apt in a private root, on this host, as any user.
 
 sources, keyring --apt-get update--> verified indices --apt-get install --print-uris--> Lock
 """
@@ -15,7 +15,8 @@ from knitter.lock import Lock, Package, Repository
 from knitter.machine import Output, tools
 from knitter.machine.local import Local
 from knitter.progress import say
-from knitter.recipe.packages import Packages
+from knitter.recipe.model import DebianPackages, Recipe
+from knitter.resolve.place import Place
 
 _TOOLS: Final = ("apt-cache", "apt-get")
 """What verifies signatures, gpgv or sqv, comes with apt."""
@@ -23,15 +24,17 @@ _TIMEOUT: Final = 900.0
 """Seconds for the indices of a slow mirror."""
 
 
-def resolve(wanted: Packages, *, keyring: Path, mirrors: Mapping[str, str], directory: Path, log: Path) -> Lock:
-    """The packages of an image that has *wanted*, from signed repositories.
+def find_keyring(recipe: Recipe, wanted: DebianPackages) -> Path:
+    """The public keys of *recipe*'s repositories: its own, or the distribution's on this host.  Raises KnitterError."""
+    return recipe.path_of(wanted.keyring) if wanted.keyring else debian.host_keyring(wanted.release)
 
-    directory: of the private root; made, and the caller's to remove.  Needs no root and reads no apt state of the host.
-    Raises KnitterError: a repository that cannot be reached or trusted, a package that does not exist, no solution.
-    """
+
+def resolve(wanted: DebianPackages, *, keyring: Path, place: Place) -> Lock:
+    """The packages of an image that has *wanted*.  Needs no root and reads no apt state of the host."""
     tools.require(_TOOLS)
+    mirrors, log = place.mirrors, place.log
     architecture = debian.ARCHITECTURES[wanted.architecture]
-    root = _make_root(directory, architecture, keyring, recommends=wanted.recommends)
+    root = _make_root(place.directory, architecture, keyring, recommends=wanted.recommends)
     sources = _sources(wanted, architecture, root, log)
     root.sources.write_text("".join(one.line(mirrored(one.url, mirrors)) + "\n" for one in sources))
     say("reading the repositories")
@@ -67,7 +70,7 @@ def _make_root(directory: Path, architecture: str, keyring: Path, *, recommends:
     return root
 
 
-def _sources(wanted: Packages, architecture: str, root: apt.Root, log: Path) -> tuple[apt.Source, ...]:
+def _sources(wanted: DebianPackages, architecture: str, root: apt.Root, log: Path) -> tuple[apt.Source, ...]:
     """The recipe's repositories, or the defaults of mmdebstrap."""
     if wanted.repositories:
         return tuple(apt.source_of(one, wanted.release) for one in wanted.repositories)
