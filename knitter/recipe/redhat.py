@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from knitter.recipe.base import Form, OwnPath, Problem, Section, Step, twice
 from knitter.recipe.packages import AnyPackages
@@ -39,14 +39,10 @@ PackageName = Annotated[
 ]
 
 
-def _fingerprint(value: Any) -> Any:
-    return re.sub(r"\s", "", value).upper() if isinstance(value, str) else value
-
-
 Fingerprint = Annotated[
     str,
-    Form(r"[0-9A-F]{40}", "all 40 hexadecimal digits of a fingerprint, as gpg --show-keys prints it"),
-    BeforeValidator(_fingerprint),
+    Form(r"\s*([0-9A-Fa-f]\s*){40}", "all 40 hexadecimal digits of a fingerprint, as gpg --show-keys prints it"),
+    AfterValidator(lambda text: "".join(text.split()).upper()),
 ]
 """Of an OpenPGP key of version 4 (RFC 4880, 12.2): upper case, without space."""
 

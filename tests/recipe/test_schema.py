@@ -15,7 +15,11 @@ from knitter.recipe.load import names
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = schema.schema()
 FULL = Path(__file__).with_name("full.toml")
-RECIPES = [FULL, FULL.with_name("redhat.toml"), *(ROOT / "recipes" / name / "recipe.toml" for name in names(ROOT / "recipes"))]
+RECIPES = [
+    FULL,
+    FULL.with_name("redhat.toml"),
+    *(ROOT / "recipes" / name / "recipe.toml" for name in names(ROOT / "recipes")),
+]
 
 
 def _errors(text: str) -> list[str]:
