@@ -6,7 +6,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,13 @@ class Cache:
                 hint="run again: it is fetched anew; if this repeats, check the disk",
             )
         return path
+
+    def prune(self, *, before: float) -> None:
+        """Remove what was written or touched before that time, seconds since 1970."""
+        for path in self.directory.glob("*/**/*"):
+            with suppress(OSError):  # another process may prune, too
+                if path.is_file() and path.stat().st_mtime < before:
+                    path.unlink()
 
     def open(self) -> None:
         """Make the directories.  Raises KnitterError if nothing can be written here."""

@@ -26,6 +26,8 @@ from knitter.transport import REACH, GoneError, TransientError, Transport
 
 ATTEMPTS: Final = 5
 """In a row without a byte, before a mirror is given up."""
+_SMALL_ATTEMPTS: Final = 3
+"""Before a small file is given up."""
 _BEHIND: Final = "the mirror is being updated, or behind: try again later, or use another (mirrors in .doit.cfg)"
 
 
@@ -38,6 +40,8 @@ class Download:
     url: str
     sha256: str
     size: int
+    vouched: str = "the signed index"
+    """What says that this is its hash."""
 
 
 class NotOnMirrorError(KnitterError):
@@ -54,10 +58,17 @@ def mirrored(url: str, mirrors: Mapping[str, str]) -> str:
 
 
 def fetch(
-    downloads: Sequence[Download], cache: Cache, *, parallel: int, mirrors: Mapping[str, str], pause: float = 0.5
+    downloads: Sequence[Download],
+    cache: Cache,
+    *,
+    parallel: int,
+    mirrors: Mapping[str, str],
+    what: str = "fetching packages",
+    pause: float = 0.5,
 ) -> None:
     """Bring *downloads* into *cache*, *parallel* at once.  What is there already is left alone.
 
+    what: said meanwhile.
     pause: seconds before a second attempt; doubled before each one after it.
     Raises KnitterError; what came so far is kept, and the next run goes on there.
     """
@@ -69,7 +80,7 @@ def fetch(
     cache.require_space(total - sum(_length(cache.partial(one.sha256)) for one in missing))
     session = _Session(cache, parallel, pause)
     with _threads(parallel, session.stopped) as pool:
-        _watch([pool.submit(session.bring, one, mirrored(one.url, mirrors)) for one in missing], session, total)
+        _watch([pool.submit(session.bring, one, mirrored(one.url, mirrors)) for one in missing], session, what, total)
 
 
 @contextmanager
@@ -83,15 +94,44 @@ def _threads(count: int, stopped: threading.Event) -> Iterator[ThreadPoolExecuto
         pool.shutdown(cancel_futures=True)
 
 
-def _watch(futures: Sequence[Future[None]], session: "_Session", total: int) -> None:
+def _watch(futures: Sequence[Future[None]], session: "_Session", what: str, total: int) -> None:
     """Say how far it is until all are done.  Raises the first error."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
         interrupt.check()
-        say("fetching packages", done=min(session.done, total), total=total, unit="B")
+        say(what, done=min(session.done, total), total=total, unit="B")
         for future in done:
             future.result()
+
+
+def read(transport: Transport, url: str, *, limit: int, pause: float = 0.5) -> bytes:
+    """A small file, of which no hash is known.
+
+    limit: bytes; a larger one is taken for something else.
+    Raises KnitterError; NotOnMirrorError if the mirror has no such file.
+    """
+    for attempt in range(_SMALL_ATTEMPTS):
+        interrupt.check()
+        try:
+            return _read(transport, url, limit)
+        except GoneError as error:
+            raise NotOnMirrorError(f"the mirror does not have {url}", details=str(error), hint=REACH) from None
+        except TransientError as error:
+            if attempt == _SMALL_ATTEMPTS - 1:
+                raise KnitterError(f"{url} cannot be fetched", details=str(error), hint=REACH) from None
+        time.sleep(pause * 2**attempt)
+    raise AssertionError
+
+
+def _read(transport: Transport, url: str, limit: int) -> bytes:
+    data = bytearray()
+    with transport.open(url, start=0) as answer:
+        for chunk in answer.chunks:
+            data += chunk
+            if len(data) > limit:
+                raise KnitterError(f"{url} is refused: larger than {limit} bytes", hint="check the URL in the recipe")
+    return bytes(data)
 
 
 class _Session:
@@ -128,7 +168,7 @@ class _Session:
             return
         file.truncate(0)
         raise KnitterError(
-            f"{one.name} is refused: what the mirror sent is not what the signed index says",
+            f"{one.name} is refused: what the mirror sent is not what {one.vouched} says",
             details=f"{url}\nexpected: {one.size} bytes, sha256 {one.sha256}\nfound:    {size} bytes, sha256 {digest}",
             hint="the mirror is broken, behind, or tampered with: use another (mirrors in .doit.cfg)",
         )

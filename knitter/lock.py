@@ -7,6 +7,8 @@ Text, one package a line, sorted, so that a diff between two locks reads as the 
     distribution debian bookworm x86_64
     repository https://example.org/debian bookworm 2026-11-15T09:31:27Z
     package adduser 3.134 all sha256:98a8... 116364 https://example.org/debian/pool/main/a/adduser/adduser_3.134_all.deb
+
+Where each package carries its own signature, the public keys are locked too: `key FINGERPRINT sha256:5d2c... 1802`.
 """
 
 import re
@@ -32,7 +34,7 @@ class Package(BaseModel):
     name: str
     version: str
     architecture: str
-    """As the distribution writes it: `amd64`, `all`."""
+    """As the distribution writes it: `amd64`, `all`, `noarch`."""
     sha256: str
     """Of the file, hexadecimal."""
     size: int
@@ -47,9 +49,24 @@ class Repository(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
+    """Or of the list of its mirrors, whichever of these answered."""
     suite: str
+    """Or its id, as the recipe says."""
     date: AwareDatetime
-    """Of its signed Release file."""
+    """Of its signed Release file, or the newest in its repomd.xml."""
+
+
+class Key(BaseModel):
+    """A public key that verified packages, as knitter keeps it: armored, nothing but the key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    """40 hexadecimal digits, upper case."""
+    sha256: str
+    """Of the file in the cache."""
+    size: int
+    """Bytes."""
 
 
 class Lock(BaseModel):
@@ -64,15 +81,22 @@ class Lock(BaseModel):
     repositories: tuple[Repository, ...]
     packages: tuple[Package, ...]
     """Sorted by name."""
+    keys: tuple[Key, ...] = ()
+    """As the recipe orders them; none where signed indices vouch for the packages."""
 
     @property
     def epoch(self) -> int:
         """SOURCE_DATE_EPOCH: seconds since 1970 of the newest repository."""
         return max(int(repository.date.timestamp()) for repository in self.repositories)
 
+    def files(self) -> Iterator[tuple[str, int]]:
+        """sha256 and size of everything that must be in the cache."""
+        yield from ((one.sha256, one.size) for one in self.packages)
+        yield from ((one.sha256, one.size) for one in self.keys)
+
     def same_packages(self, other: "Lock") -> bool:
-        """Whether both speak of the same files from the same repositories, whatever the dates of these."""
-        return _undated(self) == _undated(other)
+        """Whether both speak of the same files from the same repositories, whatever their dates and their mirrors."""
+        return _lasting(self) == _lasting(other)
 
     def text(self) -> str:
         """The file; the same for equal locks."""
@@ -82,6 +106,8 @@ class Lock(BaseModel):
         yield f"distribution {self.family} {self.release} {self.architecture}"
         for one in self.repositories:
             yield f"repository {one.url} {one.suite} {one.date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for key in self.keys:
+            yield f"key {key.fingerprint} sha256:{key.sha256} {key.size}"
         for package in sorted(self.packages, key=lambda item: (item.name, item.architecture)):
             yield (
                 f"package {package.name} {package.version} {package.architecture} "
@@ -102,6 +128,7 @@ def parse(text: str, origin: str) -> Lock:
     has_format, head = False, list[str]()
     repositories: list[Repository] = []
     packages: list[Package] = []
+    keys: list[Key] = []
     number = 0
     try:
         for number, line in enumerate(text.splitlines(), 1):  # noqa: B007 (the error names it)
@@ -115,6 +142,8 @@ def parse(text: str, origin: str) -> Lock:
                     head = [family, release, architecture]
                 case ["repository", url, suite, date]:
                     repositories.append(Repository(url=url, suite=suite, date=datetime.fromisoformat(date)))
+                case ["key", fingerprint, digest, size]:
+                    keys.append(Key(fingerprint=fingerprint, sha256=_sha256(digest), size=int(size)))
                 case ["package", *words]:
                     packages.append(_package(words))
                 case _:
@@ -132,12 +161,14 @@ def parse(text: str, origin: str) -> Lock:
         architecture=head[2],
         repositories=tuple(repositories),
         packages=tuple(packages),
+        keys=tuple(keys),
     )
 
 
-def _undated(lock: Lock) -> list[str]:
+def _lasting(lock: Lock) -> list[str]:
+    """The lines, without what stands last in some: a repository's date, and where on which mirror a package was."""
     lines = lock.text().splitlines()
-    return [line.rpartition(" ")[0] if line.startswith("repository ") else line for line in lines]
+    return [line.rpartition(" ")[0] if line.startswith(("repository ", "package ")) else line for line in lines]
 
 
 def _check_format(version: str) -> None:
@@ -153,7 +184,13 @@ def _check_names(packages: list[Package]) -> None:
 
 def _package(words: list[str]) -> Package:
     name, version, architecture, digest, size, url = words
+    return Package(
+        name=name, version=version, architecture=architecture, sha256=_sha256(digest), size=int(size), url=url
+    )
+
+
+def _sha256(digest: str) -> str:
     kind, _, sha256 = digest.partition(":")
     if kind != "sha256" or re.fullmatch(r"[0-9a-f]{64}", sha256) is None:  # it becomes a file name
         raise ValueError(f"not a sha256: {digest!r}")
-    return Package(name=name, version=version, architecture=architecture, sha256=sha256, size=int(size), url=url)
+    return sha256

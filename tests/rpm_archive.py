@@ -104,7 +104,11 @@ class RpmArchive:
 
     def sign(self, *files: Path) -> None:
         """Sign RPM files with the current key."""
-        options = ("--define=__gpg /usr/bin/gpg", f"--define=_gpg_name {self._user}", "--define=_gpg_digest_algo sha256")
+        options = (
+            "--define=__gpg /usr/bin/gpg",
+            f"--define=_gpg_name {self._user}",
+            "--define=_gpg_digest_algo sha256",
+        )
         self._run("rpmsign", *options, "--addsign", *files)
 
     def remove(self, name: str) -> None:
@@ -143,7 +147,16 @@ class RpmArchive:
     def sign_metadata(self) -> None:
         """Sign repomd.xml as it is."""
         repomd = self.directory / self.repomd
-        arguments = ("--armor", "--yes", "--local-user", self._user, "--detach-sign", "--output", f"{repomd}.asc", repomd)
+        arguments = (
+            "--armor",
+            "--yes",
+            "--local-user",
+            self._user,
+            "--detach-sign",
+            "--output",
+            f"{repomd}.asc",
+            repomd,
+        )
         self._gpg(*arguments)
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from knitter.errors import KnitterError
-from knitter.lock import Lock, Package, Repository, parse, read
+from knitter.lock import Key, Lock, Package, Repository, parse, read
 
 TEXT = f"""\
 # packages.lock of knitter; a copy in the recipe's folder pins it
@@ -51,7 +51,21 @@ def test_dates_of_repositories_do_not_make_other_packages() -> None:
     assert not one.same_packages(one.model_copy(update={"repositories": (later,)}))
 
 
-@pytest.mark.parametrize("field", ["version", "sha256", "url", "size"])
+def test_another_mirror_does_not_make_other_packages() -> None:
+    one = parse(TEXT, "here")
+    elsewhere = one.packages[0].model_copy(update={"url": "https://mirror.example.org/adduser.deb"})
+    assert one.same_packages(one.model_copy(update={"packages": (elsewhere, one.packages[1])}))
+
+
+def test_keys() -> None:
+    text = TEXT.replace("package adduser", f"key {'A' * 40} sha256:{'e' * 64} 1802\npackage adduser")
+    found = parse(text, "here")
+    assert found.keys == (Key(fingerprint="A" * 40, sha256="e" * 64, size=1802),)
+    assert found.text() == text
+    assert not found.same_packages(parse(TEXT, "here"))
+
+
+@pytest.mark.parametrize("field", ["version", "sha256", "size"])
 def test_any_change_of_a_package_makes_other_packages(field: str) -> None:
     one = parse(TEXT, "here")
     changed = one.packages[0].model_copy(update={field: 5 if field == "size" else "c" * 64})

@@ -1,11 +1,11 @@
 """What apt says when it refuses, in the user's words.  Pure."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from knitter.errors import KnitterError
+from knitter.suggest import closest_of_many
 from knitter.transport import REACH
 
 _KEYRING: Final = "the keyring must hold the repository's key: set packages.keyring in the recipe, or update the host's"
@@ -57,7 +57,9 @@ def refused_resolve(stdout: str, lines: Sequence[str], *, names: Iterable[str], 
     details = "\n".join([*_unmet(stdout), *(line for line in lines if line.startswith("E:"))])
     if unknown := re.findall(r"Unable to locate package (\S+)", text):
         return KnitterError(
-            f"no repository has {', '.join(unknown)}", details=details, hint=_nearest(unknown[0], names)
+            f"no repository has {', '.join(unknown)}",
+            details=details,
+            hint=closest_of_many(unknown[0], names) or _CHECK,
         )
     if "Held packages were changed" in text:  # apt: it is wanted and not wanted
         brief = f"packages.remove = {', '.join(remove)}: an essential package cannot be left out"
@@ -83,10 +85,3 @@ def _unmet(stdout: str) -> list[str]:
         n for n, line in enumerate(lines) if re.search(r"unmet dependencies|virtual package|is not available", line)
     ]
     return [line for line in lines[starts[0] :] if line] if starts else []
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """The existing name most like *name*.  Only those of like length are compared: there are 60,000."""
-    near = [one for one in names if one[:1] == name[:1] and abs(len(one) - len(name)) <= 3]
-    close = difflib.get_close_matches(name, near, n=1, cutoff=0.75)
-    return f"did you mean {close[0]!r}?" if close else _CHECK

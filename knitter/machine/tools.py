@@ -17,6 +17,7 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "apt-cache": ("apt", "apt"),
     "apt-ftparchive": ("apt-utils", "apt-utils"),
     "apt-get": ("apt", "apt"),
+    "dnf-3": ("dnf", "python3-dnf"),
     "debugfs": ("e2fsprogs", "e2fsprogs"),
     "dpkg-deb": ("dpkg", "dpkg"),
     "gpgv": ("gpgv", "gnupg2"),
@@ -30,6 +31,7 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "nsenter": ("util-linux", "util-linux"),
     "qemu-img": ("qemu-utils", "qemu-img"),
     "qemu-system-x86_64": ("qemu-system-x86", "qemu-system-x86"),
+    "rpmkeys": ("rpm", "rpm"),
     "setpriv": ("util-linux", "util-linux"),
     "sfdisk": ("fdisk", "util-linux"),
     "tar": ("tar", "tar"),
@@ -45,11 +47,15 @@ ARM64_PACKAGES: Final[dict[str, tuple[str, str]]] = {
 }
 TEST_PACKAGES: Final[dict[str, tuple[str, str]]] = {
     # what only the tests need
+    "createrepo_c": ("createrepo-c", "createrepo_c"),
     "e2fsck": ("e2fsprogs", "e2fsprogs"),
     "fsck.vfat": ("dosfstools", "dosfstools"),
     "getfacl": ("acl", "acl"),
     "getfattr": ("attr", "attr"),
     "gpg": ("gpg", "gnupg2"),
+    "gpg-agent": ("gpg-agent", "gnupg2"),
+    "rpmbuild": ("rpm", "rpm-build"),
+    "rpmsign": ("rpm", "rpm-sign"),
     "setcap": ("libcap2-bin", "libcap"),
     "setfacl": ("acl", "acl"),
     "sshd": ("openssh-server", "openssh-server"),

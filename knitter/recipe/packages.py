@@ -79,6 +79,11 @@ class AnyPackages(Section):
         """Where in the section a file of public keys is named -> its path, as `Recipe.path_of` takes it."""
         return {}
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of the keys that packages themselves are signed with, 40 digits each."""
+        return ()
+
     def _problems(self) -> Iterator[Problem]:
         for index, package in enumerate(self.remove):
             if package in self.install:

@@ -127,6 +127,11 @@ class RedhatPackages(AnyPackages):
         """The keys that are files of the recipe."""
         return {("keys", index, "file"): key.file for index, key in enumerate(self.keys) if key.file}
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of the keys."""
+        return tuple(key.fingerprint for key in self.keys)
+
     def _problems(self) -> Iterator[Problem]:
         yield from super()._problems()
         for name in ("repositories", "keys"):

@@ -55,7 +55,8 @@ class Packages(Stage):
         if not self._is_whole(build, left) or not (_pin(build.recipe).is_file() or self._is_young(build)):
             return False
         cache = Cache(build.settings.cache_directory)
-        return all(cache.find(one.sha256, one.size) for one in self.lock(build).packages)
+        lock = self.lock(build)
+        return all(cache.find(sha256, size) for sha256, size in lock.files())
 
     def lock(self, build: Build) -> Lock:
         """What was resolved, for the next stages.  Raises KnitterError."""
@@ -65,9 +66,9 @@ class Packages(Stage):
         """Write packages.lock and fill the cache."""
         output = work.directory / OUTPUT
         if (pin := _pin(build.recipe)).is_file():
-            _bring_pinned(build, pin)
+            _bring_pinned(build, work, pin)
             shutil.copyfile(pin, output)
-        elif self._can_stay(build, work) and _still_there(build, self.lock(build)):
+        elif self._can_stay(build, work) and _still_there(build, work, self.lock(build)):
             shutil.copy2(self.folder(build) / OUTPUT, output)  # with its time: it was not resolved anew
         else:
             output.write_text(self._resolved(build, work))
@@ -76,7 +77,7 @@ class Packages(Stage):
     def _resolved(self, build: Build, work: Work) -> str:
         """The text of a new lock; the old one's if no package changed, so that nothing after runs again."""
         new = _resolve(build, work)
-        _bring(build, new)
+        _bring(build, work, new)
         with suppress(KnitterError):
             old = self.lock(build)
             if old.same_packages(new):
@@ -112,29 +113,33 @@ def _pin(recipe: Recipe) -> Path:
     return recipe.directory / OUTPUT
 
 
-def _bring(build: Build, wanted: Lock) -> None:
+def _bring(build: Build, work: Work, wanted: Lock) -> None:
+    """Fetch what the cache lacks, and verify it."""
+    from knitter.resolve import verify  # noqa: PLC0415 doit list must stay quick
+
     downloads = [Download(one.name, one.url, one.sha256, one.size) for one in wanted.packages]
     cache = Cache(build.settings.cache_directory)
     fetch(downloads, cache, parallel=build.settings.downloads, mirrors=build.settings.mirrors)
+    verify(build.recipe, wanted, _place(build, work))
 
 
-def _still_there(build: Build, wanted: Lock) -> bool:
-    """Fetch what the cache lacks; False if the archive has moved on since the lock was written."""
+def _still_there(build: Build, work: Work, wanted: Lock) -> bool:
+    """Bring what the cache lacks; False if the archive has moved on since the lock was written."""
     try:
-        _bring(build, wanted)
+        _bring(build, work, wanted)
     except NotOnMirrorError:
         return False
     return True
 
 
-def _bring_pinned(build: Build, pin: Path) -> None:
-    """Fetch what *pin* says, if it is of this recipe.  Raises KnitterError."""
+def _bring_pinned(build: Build, work: Work, pin: Path) -> None:
+    """Bring what *pin* says, if it is of this recipe.  Raises KnitterError."""
     renew = f"to renew it: remove {pin}, run doit packages:{build.recipe.name}, and copy packages.lock back from build/"
     pinned = lock.read(pin)
     if trouble := _disagreement(pinned, build.recipe):
         raise KnitterError(f"{pin} {trouble}", hint=renew)
     try:
-        _bring(build, pinned)
+        _bring(build, work, pinned)
     except NotOnMirrorError as error:
         hint = f"set mirrors in .doit.cfg to an archive that keeps old packages, fill the cache, or {renew}"
         raise KnitterError(f"{error.brief}, which {pin} pins", details=error.details, hint=hint) from None
@@ -152,6 +157,8 @@ def _disagreement(pinned: Lock, recipe: Recipe) -> str:
         return f"lacks what the recipe installs: {', '.join(missing)}"
     if excess := [name for name in wanted.remove if name in names]:
         return f"has what the recipe removes: {', '.join(excess)}"
+    if {key.fingerprint for key in pinned.keys} != set(wanted.fingerprints):
+        return "has other keys than the recipe"
     return ""
 
 
