@@ -30,16 +30,23 @@ _RELATIONS = ("requires", "provides", "recommends", "conflicts", "obsoletes")
 class RpmArchive:
     """Packages/ and repodata/ below *directory*, served over HTTP at `url`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, like: "RpmArchive | None" = None) -> None:
+        """like: an archive whose key, packages and metadata this one has at first."""
         self.directory = directory
         self.server = FileServer(directory)
         self._home = Path(tempfile.mkdtemp(prefix="knit-gpg-"))  # short: gpg-agent's socket has 107 bytes at most
-        self._user = ""
+        self._user = "archive"
         self._groups: list[str] = []
+        self._like = like
 
     def __enter__(self) -> Self:
-        (self.directory / "Packages").mkdir(parents=True)
-        self.use_new_key("archive")
+        if self._like:
+            shutil.copytree(self._like.directory, self.directory)
+            shutil.copytree(self._like._home, self._home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("S.*"))
+            shutil.copy(self._like.key, self.key)
+        else:
+            (self.directory / "Packages").mkdir(parents=True)
+            self.use_new_key(self._user)
         self.server.up()
         return self
 
@@ -56,7 +63,7 @@ class RpmArchive:
     @property
     def key(self) -> Path:
         """The public key that signs now, as text; beside the archive, and in it as `key`."""
-        return self.directory.parent / f"{self._user}.asc"
+        return self.directory.parent / f"{self.directory.name}-{self._user}.asc"
 
     @property
     def fingerprint(self) -> str:
@@ -71,6 +78,12 @@ class RpmArchive:
         self._gpg("--armor", "--output", self.key, "--export", user)
         shutil.copy(self.key, self.directory / "key")
         return self.key
+
+    def extend_key(self) -> None:
+        """Publish the key as its owner does when it would expire: with another date in its signature."""
+        self._gpg("--quick-set-expire", self.fingerprint, "5y")
+        self._gpg("--armor", "--yes", "--output", self.key, "--export", self._user)
+        shutil.copy(self.key, self.directory / "key")
 
     def add(
         self,

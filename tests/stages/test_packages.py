@@ -1,7 +1,6 @@
 """The packages stage, on a real apt and a tiny archive that is tampered with in every way it must refuse."""
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,69 +10,31 @@ from typing import Any
 import pytest
 
 from knitter import lock
-from knitter.aws.session import Cloud
 from knitter.distro import apt
 from knitter.errors import KnitterError
 from knitter.machine.local import Local
-from knitter.recipe.model import DebianPackages, Recipe
-from knitter.settings import Settings
-from knitter.stages.build import Build
-from knitter.stages.packages import Packages
-from knitter.stages.stage import Outcome, ensure
+from knitter.recipe.model import DebianPackages
 from tests.debian_archive import DebianArchive
+from tests.stages.resolving import Resolving
 
 pytestmark = pytest.mark.lab
 
 
-def no_cloud() -> Cloud:
-    raise AssertionError("this stage needs no cloud")
-
-
 @dataclass
-class Desk:
+class Desk(Resolving):
     """An archive, and a recipe that installs `hello` from it."""
 
     archive: DebianArchive
-    root: Path
 
-    def build(self, *, settings: dict[str, Any] | None = None, **section: Any) -> Build:
+    def section(self, **fields: Any) -> DebianPackages:
         repository = {"url": self.archive.url, "suite": self.archive.suite}
-        fields = {"release": "tiny", "install": ["hello"], "repositories": [repository], "keyring": "keys/archive.gpg"}
-        wanted = DebianPackages.model_validate(fields | section, strict=False)
-        site = {"build_directory": self.root / "build", "cache_directory": self.root / "cache"}
-        recipe = Recipe(name="small", directory=self.recipe, packages=wanted)
-        return Build(recipe, Settings.model_validate(site | (settings or {})), no_cloud)
-
-    @property
-    def recipe(self) -> Path:
-        return self.root / "recipe"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "build/small/packages.lock"
+        good = {"release": "tiny", "install": ["hello"], "repositories": [repository], "keyring": "keys/archive.gpg"}
+        return DebianPackages.model_validate(good | fields, strict=False)
 
     def trust(self, keyring: Path) -> None:
         path = self.recipe / "keys/archive.gpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(keyring.read_bytes())
-
-    def ensure(self, **options: Any) -> Outcome:
-        return ensure(Packages(), self.build(**options))
-
-    def refusal(self, **options: Any) -> KnitterError:
-        """The error of `ensure`; nothing may be left of what it did."""
-        with pytest.raises(KnitterError) as caught:
-            self.ensure(**options)
-        assert not self.lock.exists()
-        assert not (self.root / "build/small/packages.json").exists()
-        assert not (self.root / "build/small/.packages").exists()
-        assert caught.value.hint
-        return caught.value
-
-    def age(self) -> None:
-        """Make the lock two days old."""
-        old = time.time() - 2 * 86400
-        os.utime(self.lock, (old, old))
 
 
 @pytest.fixture
@@ -86,19 +47,19 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         archive.add("world", files={"usr/share/world": os.urandom(300_000)})
         archive.add("nice")
         archive.publish(date=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-        made = Desk(archive, tmp_path)
+        made = Desk(tmp_path, archive)
         made.trust(archive.keyring)
         yield made
 
 
 def names(desk: Desk) -> list[str]:
-    return [package.name for package in lock.parse(desk.lock.read_text(), "lock").packages]
+    return [package.name for package in desk.locked.packages]
 
 
 def test_resolves_and_fetches(desk: Desk) -> None:
     outcome = desk.ensure()
     assert outcome.action == "made"
-    found = lock.parse(desk.lock.read_text(), "lock")
+    found = desk.locked
     assert [(one.name, one.version, one.architecture) for one in found.packages] == [
         ("apt", "1.0", "all"),
         ("base", "1:2.0", "amd64"),
@@ -109,7 +70,7 @@ def test_resolves_and_fetches(desk: Desk) -> None:
     assert found.repositories[0].date == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert outcome.receipt.facts["packages"] == 5
     for package in found.packages:
-        path = desk.root / "cache/sha256" / package.sha256[:2] / package.sha256
+        path = desk.cached(package.sha256)
         assert path.stat().st_size == package.size
     assert not list((desk.root / "cache/partial").iterdir())
 
@@ -140,7 +101,7 @@ def test_old_lock_of_a_changed_archive_is_renewed(desk: Desk) -> None:
     desk.age()
     second = desk.ensure()
     assert second.receipt.digest != first.receipt.digest
-    found = lock.parse(desk.lock.read_text(), "lock")
+    found = desk.locked
     assert next(one.version for one in found.packages if one.name == "world") == "2.0"
     assert found.repositories[0].date == datetime(2026, 3, 4, tzinfo=UTC)
 
@@ -156,8 +117,8 @@ def test_two_resolves_give_the_same_bytes(desk: Desk) -> None:
 def test_what_the_cache_lost_is_fetched_without_resolving(desk: Desk) -> None:
     desk.ensure()
     written = desk.lock.stat().st_mtime_ns
-    lost = lock.parse(desk.lock.read_text(), "lock").packages[-1]
-    (desk.root / "cache/sha256" / lost.sha256[:2] / lost.sha256).unlink()
+    lost = desk.locked.packages[-1]
+    desk.cached(lost.sha256).unlink()
     desk.archive.server.requests.clear()
     desk.ensure()
     assert [path for path, _ in desk.archive.server.requests] == [f"/pool/{lost.name}_1.0_all.deb"]
@@ -166,8 +127,8 @@ def test_what_the_cache_lost_is_fetched_without_resolving(desk: Desk) -> None:
 
 def test_what_cache_and_mirror_lost_is_resolved_anew(desk: Desk) -> None:
     desk.ensure()
-    for one in lock.parse(desk.lock.read_text(), "lock").packages:
-        (desk.root / "cache/sha256" / one.sha256[:2] / one.sha256).unlink()
+    for one in desk.locked.packages:
+        desk.cached(one.sha256).unlink()
     desk.archive.remove("world")
     desk.archive.add("world", version="2.0")
     desk.archive.publish()
@@ -358,16 +319,8 @@ def test_cache_is_shared_by_recipes(desk: Desk) -> None:
     assert not [path for path, _ in desk.archive.server.requests if path.startswith("/pool")]
 
 
-def pin(desk: Desk) -> Path:
-    """Make a lock and pin it."""
-    desk.ensure()
-    path = desk.recipe / "packages.lock"
-    path.write_bytes(desk.lock.read_bytes())
-    return path
-
-
 def test_pin_is_never_stale_and_needs_no_index(desk: Desk) -> None:
-    path = pin(desk)
+    path = desk.pin()
     desk.archive.add("world", version="2.0")
     desk.archive.publish()
     desk.archive.server.requests.clear()
@@ -379,7 +332,7 @@ def test_pin_is_never_stale_and_needs_no_index(desk: Desk) -> None:
 
 
 def test_pin_that_changed_runs_again(desk: Desk) -> None:
-    path = pin(desk)
+    path = desk.pin()
     desk.ensure()
     path.write_text(path.read_text() + "# kept for the audit\n")
     outcome = desk.ensure()
@@ -387,7 +340,7 @@ def test_pin_that_changed_runs_again(desk: Desk) -> None:
 
 
 def test_pin_that_disagrees_with_the_recipe(desk: Desk) -> None:
-    pin(desk)
+    desk.pin()
     for section, words in (
         ({"release": "huge"}, "is for debian tiny x86_64, the recipe for debian huge x86_64"),
         ({"install": ["hello", "nice"]}, "lacks what the recipe installs: nice"),
@@ -400,10 +353,10 @@ def test_pin_that_disagrees_with_the_recipe(desk: Desk) -> None:
 
 
 def test_pinned_package_that_nobody_has(desk: Desk) -> None:
-    path = pin(desk)
+    path = desk.pin()
     desk.archive.remove("world")
     gone = next(one for one in lock.parse(path.read_text(), "pin").packages if one.name == "world")
-    (desk.root / "cache/sha256" / gone.sha256[:2] / gone.sha256).unlink()
+    desk.cached(gone.sha256).unlink()
     with pytest.raises(KnitterError) as caught:
         desk.ensure()
     assert caught.value.brief == f"the mirror does not have world, which {path} pins"

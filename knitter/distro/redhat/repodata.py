@@ -95,6 +95,8 @@ def trimmed(data: bytes, indices: tuple[Index, ...]) -> bytes:
             _child(node, "location").attrib = {"href": places[node.get("type", "")]}
         elif _tag(node) == "data":
             root.remove(node)
+    for node in root.iter():
+        node.tag = _tag(node)  # librepo does not know a prefix, which ElementTree would write
     return ET.tostring(root)
 
 

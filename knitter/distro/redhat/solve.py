@@ -38,7 +38,7 @@ def solve(request: dict[str, Any]) -> dict[str, Any]:
     _read(base, request["repositories"])
     _leave_out(base, request)
     members, absent = _expand(base, request)
-    _check_names(base, request["install"] + request["remove"])
+    _check_names(base, request)
     for name in sorted(members | set(request["install"])):
         selector = dnf.selector.Selector(base.sack)
         selector.set(name=name)
@@ -87,11 +87,17 @@ def _leave_out(base: Any, request: dict[str, Any]) -> None:
     base.sack.add_excludes(base.sack.query().available().filter(name=request["remove"]))
 
 
-def _expand(base: Any, request: dict[str, Any]) -> tuple[set[str], list[str]]:
-    """Members of the groups that there are, and default members that no repository has."""
+def _groups(base: Any) -> dict[str, list[Any]]:
+    """By id; several repositories may each have a part of one."""
     groups: dict[str, list[Any]] = {}
     for group in base.comps.groups:
         groups.setdefault(group.id, []).append(group)
+    return groups
+
+
+def _expand(base: Any, request: dict[str, Any]) -> tuple[set[str], list[str]]:
+    """Members of the groups that there are, and default members that no repository has."""
+    groups = _groups(base)
     if unknown := [name for name in request["groups"] if name not in groups]:
         environments = {one.id: [group.id for group in one.mandatory_groups] for one in base.comps.environments}
         raise RefusedError("groups", unknown=unknown, known=sorted(groups), environments=environments)
@@ -116,9 +122,11 @@ def _names(base: Any) -> set[str]:
     return {package.name for package in base.sack.query(hawkey.IGNORE_EXCLUDES)}
 
 
-def _check_names(base: Any, wanted: list[str]) -> None:
-    there = _names(base)
-    if unknown := sorted(set(wanted) - there):
+def _check_names(base: Any, request: dict[str, Any]) -> None:
+    """Each name must be a package's, or be removed from a group that has it for a member."""
+    there, groups = _names(base), _groups(base)
+    members = {one.name for name in request["groups"] for group in groups[name] for one in group.packages_iter()}
+    if unknown := sorted(set(request["install"]) - there | set(request["remove"]) - there - members):
         available = base.sack.query().available()
         providers = {name: sorted({one.name for one in available.filter(provides=name)}) for name in unknown}
         raise RefusedError("names", unknown=unknown, known=sorted(there), providers=providers)
