@@ -40,7 +40,7 @@ class Download:
     url: str
     sha256: str
     size: int
-    vouched: str = "the signed index"
+    vouched: str = "the index"
     """What says that this is its hash."""
 
 

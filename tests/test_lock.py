@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from knitter.errors import KnitterError
-from knitter.lock import Key, Lock, Package, Repository, parse, read
+from knitter.lock import Key, Package, Repository, parse, read
 
 TEXT = f"""\
 # packages.lock of knitter; a copy in the recipe's folder pins it
@@ -108,7 +108,7 @@ def test_lock_without_repositories_has_no_epoch() -> None:
 def test_written_dates_are_utc() -> None:
     date = datetime.fromisoformat("2026-11-15T10:31:27+01:00")
     one = parse(TEXT, "here")
-    moved = Lock(**{**dict(one), "repositories": (Repository(url="u", suite="s", date=date),)})
+    moved = one.model_copy(update={"repositories": (Repository(url="u", suite="s", date=date),)})
     assert "repository u s 2026-11-15T09:31:27Z\n" in moved.text()
 
 

@@ -55,8 +55,7 @@ class Packages(Stage):
         if not self._is_whole(build, left) or not (_pin(build.recipe).is_file() or self._is_young(build)):
             return False
         cache = Cache(build.settings.cache_directory)
-        lock = self.lock(build)
-        return all(cache.find(sha256, size) for sha256, size in lock.files())
+        return all(cache.find(sha256, size) for sha256, size in self.lock(build).files())
 
     def lock(self, build: Build) -> Lock:
         """What was resolved, for the next stages.  Raises KnitterError."""
