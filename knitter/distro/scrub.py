@@ -9,7 +9,7 @@ no host keys, no authorized keys, no passwords, no histories, no credentials; an
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,22 +22,19 @@ if [ -d /var/log/journal ]; then find /var/log/journal -mindepth 1 -delete; fi
 for name in btmp faillog lastlog wtmp; do if [ -e "/var/log/$name" ]; then : > "/var/log/$name"; fi; done
 find /var/log -type f -size +0 -delete
 # package management
-rm -rf /var/lib/apt/lists/* /var/lib/apt/periodic/* /var/cache/apt/*
-if id _apt > /dev/null 2>&1; then  # as apt makes them, unless it cannot reach the place where the tree is built
-    install -d -o _apt -g root -m 0700 /var/lib/apt/lists/partial /var/cache/apt/archives/partial
-fi
-rm -f /var/lib/dpkg/lock* /var/lib/dpkg/triggers/Lock
-find /var/lib/dpkg /var/cache/debconf -maxdepth 1 -type f -name '*-old' -delete
-find /var/lib/ucf -name '*.[0-9]' -delete 2> /dev/null || true
-rm -rf /var/backups/*
+@MANAGEMENT@
 # caches that hold inode numbers and times
 rm -f /var/cache/ldconfig/aux-cache
 rm -rf /var/cache/man/* /var/cache/fontconfig/*
 # ids and states of one machine
-: > /etc/machine-id
-chmod 0444 /etc/machine-id
-rm -f /var/lib/dbus/machine-id /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
-rm -rf /var/lib/cloud/* /var/lib/dhcp/* /var/lib/systemd/timesync/clock
+if [ -e /lib/systemd/systemd ]; then
+    : > /etc/machine-id
+    chmod 0444 /etc/machine-id
+else
+    rm -f /etc/machine-id
+fi
+rm -f /var/lib/dbus/machine-id /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /var/lib/random-seed
+rm -rf /var/lib/cloud/* /var/lib/dhcp/* /var/lib/dhclient/* /var/lib/systemd/timesync/clock
 # account files: backups, and the day of the build as the day of the last password change
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid- /etc/.pwd.lock
 awk -F : -v OFS=: -v day="$1" '{ if ($3 != "") $3 = day; print }' /etc/shadow > /etc/shadow.new
@@ -54,9 +51,9 @@ for name in dev proc run sys tmp; do find "$1/$name" -xdev -mindepth 1 -delete; 
 """
 
 
-def scrub(*, epoch: int) -> Command:
-    """Run in the root: remove what building left."""
-    return command("sh", "-euc", _SCRUB, "sh", epoch // _DAY)
+def scrub(management: str, *, epoch: int) -> Command:
+    """Run in the root: remove what building left.  management: shell text that removes what the package manager left."""
+    return command("sh", "-euc", _SCRUB.replace("@MANAGEMENT@", management), "sh", epoch // _DAY)
 
 
 def empty_mounts(tree: Path) -> Command:
@@ -97,10 +94,12 @@ _RULES: Final = (
     _rule(r"(.*/)?\.(\w+_history|history|lesshst|viminfo)", "a history"),
     _rule(r"(.*/)?\.(aws/credentials|netrc|pgpass|git-credentials|docker/config\.json|npmrc|pypirc)", "credentials"),
     _rule(r"var/log/.*", "a log", filled=True),
-    _rule(r"var/lib/apt/lists/.*|var/cache/apt/.*", "a package cache", filled=True),
+    _rule(r"var/lib/apt/lists/.*|var/cache/(apt|dnf|yum)/.*", "a package cache", filled=True),
+    _rule(r"var/lib/(dnf|yum)/history.*", "a history of the package manager", filled=True),
+    _rule(r"(var/lib|usr/lib/sysimage)/rpm/(__db.*|.*-(shm|wal))", "a state of the rpm database", filled=True),
     _rule(r"var/lib/(dhcp|dhclient|NetworkManager)/.*lease.*|var/lib/systemd/network/.*", "a DHCP lease"),
     _rule(r"var/lib/cloud/.*", "state of cloud-init", filled=True),
-    _rule(r"var/lib/(systemd|urandom)/random-seed|var/lib/systemd/credential\.secret", "a secret of one machine"),
+    _rule(r"var/lib/((systemd|urandom)/)?random-seed|var/lib/systemd/credential\.secret", "a secret of one machine"),
     _rule(r"etc/udev/rules\.d/70-persistent-.*", "names of the builder's devices"),
     _rule(r"usr/sbin/policy-rc\.d", "a policy that keeps daemons from starting"),
     _rule(r"etc/(apt/apt|dpkg/dpkg\.cfg)\.(conf\.)?d/99mmdebstrap", "a setting of the bootstrap"),
@@ -108,6 +107,8 @@ _RULES: Final = (
     _rule(r"(dev|proc|run|sys|tmp|var/tmp)/.+", "a file where there must be none"),
 )
 
+_MERGED: Final = ("bin/", "lib", "sbin/")
+"""Links into /usr on most systems; packages may still name their files by them."""
 _SCANNED: Final = 1 << 20
 """Bytes: larger files are not looked into."""
 _SECRETS: Final = (
@@ -115,24 +116,29 @@ _SECRETS: Final = (
     (re.compile(rb"(?i)aws_secret_access_key\s*[=:]\s*\S{16}"), "credentials of AWS"),
 )
 _ROOT_LOGIN: Final = re.compile(rb"(?im)^\s*PermitRootLogin\s+yes\b")
+_UNVERIFIED: Final = re.compile(rb"(?im)^\s*gpgcheck\s*=\s*(0|no|false)\b")
 _LOCAL_SOURCE: Final = re.compile(rb"(?im)^\s*(deb\b.*(trusted=yes|\b(copy|file):)|trusted:\s*yes)")
 
 
-def find_all(archive: tarfile.TarFile) -> list[Finding]:
-    """Everything in *archive*, the root tree's tar, that no image may hold, sorted by path."""
+def find_all(archive: tarfile.TarFile, packaged: Iterable[str]) -> list[Finding]:
+    """Everything in *archive*, the root tree's tar, that no image may hold, sorted by path.
+
+    packaged: the absolute paths that came in packages.
+    """
     members = {member.name.removeprefix("./"): member for member in archive.getmembers()}
-    packaged = _packaged(archive, members)
-    found = [Finding(f"/{path}", what) for path, member in members.items() for what in _by_path(path, member)]
+    trusted = _trusted(packaged)
+    found: list[Finding] = []
     for path, member in members.items():
-        if member.isfile() and 0 < member.size <= _SCANNED and path not in packaged and not path.endswith(".pyc"):
+        if member.isdev() and path not in trusted:
+            found.append(Finding(f"/{path}", "a device or pipe"))
+        found += [Finding(f"/{path}", what) for what in _by_path(path, member)]
+        if member.isfile() and 0 < member.size <= _SCANNED and path not in trusted and not path.endswith(".pyc"):
             found += [Finding(f"/{path}", what) for what in _by_content(path, _read(archive, member))]
     found += _identity(members)
     return sorted(set(found), key=str)
 
 
 def _by_path(path: str, member: tarfile.TarInfo) -> Iterator[str]:
-    if member.isdev():
-        yield "a device or pipe"
     for rule in _RULES:
         if rule.pattern.fullmatch(path) and not (rule.filled and not (member.isfile() and member.size)):
             yield rule.what
@@ -144,6 +150,8 @@ def _by_content(path: str, content: bytes) -> Iterator[str]:
         yield "root may log in with a password"
     if path.startswith("etc/apt/sources.list") and _LOCAL_SOURCE.search(content):
         yield "a package source that is local or unverified"
+    if path.startswith("etc/yum.repos.d/") and _UNVERIFIED.search(content):
+        yield "a package source that is unverified"
     if path in {"etc/passwd", "etc/shadow"}:
         yield from _passwords(path, content.decode())
 
@@ -159,7 +167,11 @@ def _passwords(path: str, content: str) -> Iterator[str]:
 
 def _identity(members: dict[str, tarfile.TarInfo]) -> Iterator[Finding]:
     machine_id = members.get("etc/machine-id")
-    if machine_id is None or not machine_id.isfile() or machine_id.size:
+    if machine_id is None:
+        wrong = bool({"lib/systemd/systemd", "usr/lib/systemd/systemd"} & members.keys())
+    else:
+        wrong = not machine_id.isfile() or machine_id.size > 0
+    if wrong:
         yield Finding("/etc/machine-id", "must be an empty file: each instance gets an id of its own at first boot")
     for path in ("var/lib/dbus/machine-id", "etc/resolv.conf"):
         member = members.get(path)
@@ -167,16 +179,10 @@ def _identity(members: dict[str, tarfile.TarInfo]) -> Iterator[Finding]:
             yield Finding(f"/{path}", "must be a link or absent: it is the builder's")
 
 
-def _packaged(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> set[str]:
+def _trusted(packaged: Iterable[str]) -> frozenset[str]:
     """Paths that came in packages, except what packages call configuration, which anybody may have changed."""
-    lists = [one for path, one in members.items() if re.fullmatch(r"var/lib/dpkg/info/[^/]+\.list", path)]
-    paths = {_merged(line[1:]) for one in lists for line in _read(archive, one).decode().splitlines()}
-    return {path for path in paths if not path.startswith("etc/")}
-
-
-def _merged(path: str) -> str:
-    """Where *path* is on a system whose /bin, /lib, ... are links into /usr."""
-    return f"usr/{path}" if path.startswith(("bin/", "lib", "sbin/")) else path
+    paths = {path.lstrip("/") for path in packaged if not path.startswith("/etc/")}
+    return frozenset(paths | {f"usr/{path}" for path in paths if path.startswith(_MERGED)})
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

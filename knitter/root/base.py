@@ -8,9 +8,7 @@ it need not be synced to disk, which for 500 MB takes seconds.  Bases that nobod
 
 import hashlib
 import os
-import re
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,12 @@ from typing import Final
 
 from knitter.cache import Cache
 from knitter.command import command
-from knitter.distro import archive, bootstrap
+from knitter.distro import archive
 from knitter.errors import KnitterError
 from knitter.files import sha256_of
-from knitter.lock import Lock, Package
+from knitter.lock import Lock
 from knitter.progress import say
+from knitter.root.family import Family
 from knitter.root.tree import Tree
 from knitter.units import parse_duration
 
@@ -30,7 +29,6 @@ KEEP: Final = parse_duration("14d")
 """Seconds that a base stays without being used."""
 
 
-_BOOTSTRAP: Final = "the bootstrap"
 _UNPACKING: Final = "unpacking the base"
 
 
@@ -63,21 +61,20 @@ class Bases:
                 path.unlink(missing_ok=True)
 
 
-def ensure(tree: Tree, lock: Lock, cache: Cache, *, room: int) -> None:
+def ensure(tree: Tree, family: Family, lock: Lock, cache: Cache, *, room: int) -> None:
     """Fill *tree* with the base of *lock*, from the cache or anew.  room: bytes that a base has at most."""
-    bases, key = Bases(cache.directory / "roots"), base_key(lock)
+    bases, key = Bases(cache.directory / "roots"), base_key(family, lock)
     known = bases.find(key)
     if known and _unpack(tree, known):
         return
     cache.require_space(room)
-    _bootstrap(tree, lock, cache)
-    _finish(tree, lock)
+    family.bootstrap(tree, lock, cache)
     _keep(tree, bases, key)
 
 
-def base_key(lock: Lock) -> str:
-    """sha256 of all that decides a base: the lock, whose newest date is the epoch, and how knitter bootstraps."""
-    return hashlib.sha256(f"{bootstrap.REVISION}\n{lock.text()}".encode()).hexdigest()
+def base_key(family: Family, lock: Lock) -> str:
+    """sha256 of all that decides a base: the lock, whose newest date is the epoch, and how its family bootstraps."""
+    return hashlib.sha256(f"{family.ingredients()}\n{lock.text()}".encode()).hexdigest()
 
 
 def _unpack(tree: Tree, base: Path) -> bool:
@@ -99,43 +96,6 @@ def _unpack(tree: Tree, base: Path) -> bool:
     return False
 
 
-def _bootstrap(tree: Tree, lock: Lock, cache: Cache) -> None:
-    say("verifying packages", total=len(lock.packages), unit="packages")
-    files = {package: cache.path(package.sha256) for package in lock.packages}
-    repository = tree.place / "repository"
-    tree.run(_BOOTSTRAP, command("mkdir", repository))
-    _verify(bootstrap.indexed(tree.run("indexing the packages", bootstrap.fill_repository(repository, files))), files)
-    follow = _follow(2 * len(lock.packages))
-    tree.run(_BOOTSTRAP, bootstrap.bootstrap(lock.packages, repository, tree.path), on_line=follow)
-    tree.run(_BOOTSTRAP, command("rm", "-rf", repository))
-
-
-def _verify(indexed: dict[str, str], files: dict[Package, Path]) -> None:
-    """The index was computed from the very files that are installed next: compare it with the lock."""
-    wanted = {bootstrap.file_name(package): package.sha256 for package in files}
-    damaged = [path for package, path in files.items() if indexed.get(bootstrap.file_name(package)) != package.sha256]
-    if damaged or wanted != indexed:
-        for path in damaged:
-            path.unlink(missing_ok=True)
-        raise KnitterError(
-            "packages in the cache are not what the lock says; they are removed",
-            details="\n".join(map(str, damaged)),
-            hint="run again: they are fetched anew",
-        )
-
-
-def _finish(tree: Tree, lock: Lock) -> None:
-    say("making the initial RAM disk")
-    tree.inside("finishing the bootstrap", bootstrap.finish())
-    found = bootstrap.installed(tree.inside("finishing the bootstrap", bootstrap.settle()))
-    wanted = {(package.name, package.version) for package in lock.packages}
-    if found != wanted:
-        raise KnitterError(
-            "what was installed is not what the lock says",
-            details="\n".join(sorted(f"{name} {version}" for name, version in found ^ wanted)),
-        )
-
-
 def _keep(tree: Tree, bases: Bases, key: str) -> None:
     say("keeping the base")
     partial = bases.partial(key)
@@ -146,20 +106,3 @@ def _keep(tree: Tree, bases: Bases, key: str) -> None:
         partial.unlink(missing_ok=True)
     bases.prune(now=time.time())
 
-
-_PACKAGE: Final = re.compile(r"(Unpacking|Setting up) ")
-
-
-def _follow(total: int) -> Callable[[str], None]:
-    """Says how far dpkg is: it speaks of each package twice."""
-    done = 0
-
-    def on_line(line: str) -> None:
-        nonlocal done
-        if _PACKAGE.match(line):
-            done += 1
-            say("bootstrapping", done=min(done, total), total=total, unit="steps")
-        elif announced := bootstrap.step(line):
-            say(f"bootstrapping: {announced}")
-
-    return on_line

@@ -4,68 +4,42 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from knitter.command import Command
-from knitter.distro import archive, customise, debian, overlay, scrub
-from knitter.distro.apt import Source, source_of
+from knitter.distro import archive, customise, overlay, scrub
 from knitter.lock import Lock
 from knitter.progress import say
-from knitter.recipe.model import DebianPackages, Recipe
+from knitter.recipe.model import Recipe
+from knitter.root.family import Family
 from knitter.root.tree import Tree
 
 
-def dress(tree: Tree, recipe: Recipe, lock: Lock, *, staging: Path) -> None:
+def dress(tree: Tree, family: Family, recipe: Recipe, lock: Lock, *, staging: Path) -> list[str]:
     """Everything the recipe says of the root, in an order where each may rest on what came before.
 
     staging: a directory of the host for files on their way into the tree.
+    Returns the absolute paths that came in packages: who looks at the tree afterwards trusts these.
     """
     say("customising")
-    before = tree.inside("reading what the initial RAM disk is made from", customise.fingerprint())
-    _run(tree, "setting hostname, locale and timezone", customise.plan_system(recipe.system))
-    _run(tree, "setting up apt", _package_management(recipe, lock))
+    before = tree.inside("reading what the initial RAM disk is made from", family.fingerprint())
+    _run(tree, "setting hostname, locale and timezone", family.plan_system())
+    _run(tree, "setting up the package manager", family.plan_management(lock))
     for number, layer in enumerate(recipe.layers):
         _lay_over(tree, layer / "files", staging / f"overlay-{number}.tar")
     _run(tree, "setting up users and owners of files", customise.plan_accounts(recipe.system))
-    _run(tree, "enabling and masking services", customise.plan_services(recipe.system))
-    _run_scripts(tree, recipe)
-    if tree.inside("reading what the initial RAM disk is made from", customise.fingerprint()) != before:
+    _run(tree, "enabling and masking services", family.plan_services())
+    _run_scripts(tree, family, recipe)
+    if tree.inside("reading what the initial RAM disk is made from", family.fingerprint()) != before:
         say("making the initial RAM disk anew")
-        tree.inside("making the initial RAM disk", customise.update_initramfs())
+        tree.inside("making the initial RAM disk", family.initramfs())
     say("scrubbing")
-    tree.inside("scrubbing", scrub.scrub(epoch=tree.epoch))
+    packaged = tree.inside("listing what came in packages", family.packaged()).splitlines()
+    tree.inside("scrubbing", scrub.scrub(family.scrub(), epoch=tree.epoch))
     tree.run("scrubbing", scrub.empty_mounts(tree.path))
+    return packaged
 
 
 def _run(tree: Tree, what: str, commands: Iterable[Command]) -> None:
     for one in commands:
         tree.inside(what, one)
-
-
-def _package_management(recipe: Recipe, lock: Lock) -> Iterable[Command]:
-    keyring = image_keyring(recipe)
-    assert isinstance(recipe.packages, DebianPackages)
-    if recipe.packages.keyring:
-        yield customise.write_bytes(keyring, recipe.path_of(recipe.packages.keyring).read_bytes())
-    yield customise.write("/etc/apt/sources.list", customise.sources_list(image_sources(recipe, lock), keyring))
-    yield customise.mark_packages(recipe.packages.install)
-
-
-def image_keyring(recipe: Recipe) -> str:
-    """Where the image keeps the public keys of its archive: the distribution's package brings them, or the recipe."""
-    assert isinstance(recipe.packages, DebianPackages)
-    own = recipe.packages.keyring
-    return (
-        f"/etc/apt/keyrings/{Path(own).name}" if own else str(debian.distribution_of(recipe.packages.release).keyring)
-    )
-
-
-def image_sources(recipe: Recipe, lock: Lock) -> list[Source]:
-    """What the image's apt fetches from: the lock's repositories, and their components as the recipe has them."""
-    assert isinstance(recipe.packages, DebianPackages)
-    wanted = [source_of(one, recipe.packages.release) for one in recipe.packages.repositories]
-    components = {(one.url, one.suite): one.components for one in wanted}
-    return [
-        Source(one.url, one.suite, components.get((one.url.rstrip("/"), one.suite), ("main",)))
-        for one in lock.repositories
-    ]
 
 
 def _lay_over(tree: Tree, directory: Path, staged: Path) -> None:
@@ -75,11 +49,11 @@ def _lay_over(tree: Tree, directory: Path, staged: Path) -> None:
         staged.unlink()
 
 
-def _run_scripts(tree: Tree, recipe: Recipe) -> None:
+def _run_scripts(tree: Tree, family: Family, recipe: Recipe) -> None:
     if not recipe.system.scripts:
         return
-    tree.inside("preparing for scripts", customise.forbid_daemons())
+    _run(tree, "preparing for scripts", family.forbid_daemons())
     for name in recipe.system.scripts:
         say(f"running {name}")
         tree.inside(name, customise.run_script(), script=recipe.path_of(name))
-    tree.inside("preparing for scripts", customise.allow_daemons())
+    _run(tree, "preparing for scripts", family.allow_daemons())

@@ -2,6 +2,7 @@
 
 import re
 import tarfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -15,11 +16,14 @@ from knitter.files import sha256_of
 _KERNEL: Final = re.compile(r"\./boot/vmlinuz-(.+)")
 
 
-def prove(packed: Path) -> tuple[str, dict[str, JsonValue]]:
-    """sha256 (hex) of *packed*, and what it holds.  Raises KnitterError naming everything no image may hold."""
+def prove(packed: Path, packaged: Iterable[str]) -> tuple[str, dict[str, JsonValue]]:
+    """sha256 (hex) of *packed*, and what it holds.  Raises KnitterError naming everything no image may hold.
+
+    packaged: the absolute paths that came in packages.
+    """
     with ThreadPoolExecutor(1) as pool, tarfile.open(packed, "r:") as archive:
         digest = pool.submit(sha256_of, packed)
-        if findings := find_all(archive):
+        if findings := find_all(archive, packaged):
             raise KnitterError(
                 f"the root tree holds {len(findings)} thing{'s'[: len(findings) > 1]} that no image may hold",
                 details="\n".join(map(str, findings)),
