@@ -1,4 +1,4 @@
-"""Customise a bootstrapped root, whatever its family: accounts, services.  Pure: Commands to run in the root, in order."""
+"""Customise a bootstrapped root, whatever its family: accounts, services.  Pure: Commands to run in the root."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final

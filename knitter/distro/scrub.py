@@ -52,7 +52,7 @@ for name in dev proc run sys tmp; do find "$1/$name" -xdev -mindepth 1 -delete; 
 
 
 def scrub(management: str, *, epoch: int) -> Command:
-    """Run in the root: remove what building left.  management: shell text that removes what the package manager left."""
+    """Run in the root: remove what building left.  management: shell text for what the package manager left."""
     return command("sh", "-euc", _SCRUB.replace("@MANAGEMENT@", management), "sh", epoch // _DAY)
 
 

@@ -84,6 +84,8 @@ class Recipe(Section):
     def _problems(self) -> Iterator[Problem]:
         yield from self._firmware()
         yield from self._boot_mode()
+        if self.packages.family != "redhat":
+            yield from (Problem(("system", *one.path), one.text) for one in self.system.only_redhat())
         size = self.ami.volume.size
         if size is not None and size < self.disk.size:
             yield Problem(("ami", "volume", "size"), f"must be no less than disk.size, {format_size(self.disk.size)}")

@@ -19,6 +19,16 @@ _Label: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|timer|target|path|mount|automount|swap|slice)")
 
+_NO_UNIT: Final = "the key must be a systemd unit with its suffix, such as ssh.service"
+_SCRIPT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,240}")
+
+Selinux = Literal["disabled", "permissive", "enforcing"]
+
+
+def is_unit(service: str) -> bool:
+    """Whether *service*, a key of `services`, is a systemd unit, not an init script."""
+    return _UNIT.fullmatch(service) is not None
+
 
 class File(Section):
     """Owner and mode of one path of the overlay tree `files/`."""
@@ -84,9 +94,13 @@ class System(Section):
     """Accounts made."""
     services: Annotated[
         dict[str, Literal["enabled", "disabled", "masked"]],
-        Field(json_schema_extra={"propertyNames": {"pattern": f"^({_UNIT.pattern})$"}}),
+        Field(json_schema_extra={"propertyNames": {"pattern": f"^({_UNIT.pattern}|{_SCRIPT.pattern})$"}}),
     ] = {}
-    """What starts at boot, as `"ssh.service" = "enabled"`; masked ones cannot be started at all."""
+    """What starts at boot, as `"ssh.service" = "enabled"`; masked ones cannot be started at all.  A key without a
+    suffix is an init script (`redhat`, before EL7): `chkconfig` enables or disables it."""
+    selinux: Selinux | None = None
+    """`SELINUX` in `/etc/selinux/config` (`redhat`).  Left out: as the packages have it.  Unless it is `disabled`, the
+    first boot labels all files and boots again."""
     files: tuple[File, ...] = ()
     """Owners and modes of overlay files that are not root's or not the default mode."""
     scripts: tuple[OwnPath, ...] = ()
@@ -97,6 +111,14 @@ class System(Section):
         yield from twice(("users",), tuple("" if user.uid is None else str(user.uid) for user in self.users), "uid")
         yield from twice(("files",), tuple(file.path for file in self.files), "path")
         yield from twice(("scripts",), self.scripts)
-        for unit in self.services:
-            if not _UNIT.fullmatch(unit):
-                yield Problem(("services", unit), "the key must be a systemd unit with its suffix, such as ssh.service")
+        for service, state in self.services.items():
+            if not (is_unit(service) or _SCRIPT.fullmatch(service)):
+                yield Problem(("services", service), _NO_UNIT)
+            elif not is_unit(service) and state == "masked":
+                yield Problem(("services", service), "an init script can only be enabled or disabled")
+
+    def only_redhat(self) -> Iterator[Problem]:
+        """What means nothing to other families, at its path in this section."""
+        yield from (Problem(("services", one), _NO_UNIT) for one in self.services if not is_unit(one))
+        if self.selinux:
+            yield Problem(("selinux",), 'needs packages.family = "redhat"')

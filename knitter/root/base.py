@@ -63,7 +63,7 @@ class Bases:
 
 def ensure(tree: Tree, family: Family, lock: Lock, cache: Cache, *, room: int) -> None:
     """Fill *tree* with the base of *lock*, from the cache or anew.  room: bytes that a base has at most."""
-    bases, key = Bases(cache.directory / "roots"), base_key(family, lock)
+    bases, key = Bases(cache.directory / "roots"), base_key(family.ingredients(cache), lock)
     known = bases.find(key)
     if known and _unpack(tree, known):
         return
@@ -72,9 +72,9 @@ def ensure(tree: Tree, family: Family, lock: Lock, cache: Cache, *, room: int) -
     _keep(tree, bases, key)
 
 
-def base_key(family: Family, lock: Lock) -> str:
-    """sha256 of all that decides a base: the lock, whose newest date is the epoch, and how its family bootstraps."""
-    return hashlib.sha256(f"{family.ingredients()}\n{lock.text()}".encode()).hexdigest()
+def base_key(ingredients: str, lock: Lock) -> str:
+    """sha256 of all that decides a base: the lock, whose newest date is the epoch, and its family's *ingredients*."""
+    return hashlib.sha256(f"{ingredients}\n{lock.text()}".encode()).hexdigest()
 
 
 def _unpack(tree: Tree, base: Path) -> bool:
@@ -105,4 +105,3 @@ def _keep(tree: Tree, bases: Bases, key: str) -> None:
     finally:
         partial.unlink(missing_ok=True)
     bases.prune(now=time.time())
-

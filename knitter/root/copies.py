@@ -1,6 +1,7 @@
 """Packages on their way from the cache into a tree: what is installed is what was hashed."""
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from knitter.cache import Cache
@@ -22,7 +23,7 @@ def bring(
 ) -> None:
     """Copy the locked packages out of the cache.
 
-    fill: the command that copies and hashes these files.  hashes: file name -> sha256 (hexadecimal), of what it printed.
+    fill: the command that copies and hashes these files.  hashes: file name -> sha256 (hexadecimal) as it printed them.
     name: the file name of a package's copy.  Raises KnitterError if a copy is not what the lock says.
     """
     say("verifying packages", total=len(lock.packages), unit="packages")
@@ -39,7 +40,7 @@ def bring(
         )
 
 
-def compare(found: set[tuple[str, ...]], wanted: set[tuple[str, ...]]) -> None:
+def compare(found: AbstractSet[tuple[str, ...]], wanted: AbstractSet[tuple[str, ...]]) -> None:
     """Raise KnitterError naming what of *found*, the packages in a tree, is not in *wanted*, and the reverse."""
     if found != wanted:
         raise KnitterError(

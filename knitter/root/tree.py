@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from knitter.command import Command
-from knitter.distro.bootstrap import failed_package
+from knitter.distro import bootstrap
 from knitter.distro.chroot import inside
+from knitter.distro.redhat import install
 from knitter.errors import CommandError, KnitterError
 from knitter.machine import Machine, Output
 
@@ -55,6 +56,6 @@ class Tree:
                 details=details,
                 hint="make room in the build directory, or in memory; scratch in .doit.cfg says where trees are made",
             )
-        package = failed_package(output.stderr)
+        package = bootstrap.failed_package(output.stderr) or install.failed_package(output.stderr)
         brief = f"{what} failed with exit code {output.code}" + (f": package {package}" if package else "")
         return CommandError(brief, code=output.code, details=details)

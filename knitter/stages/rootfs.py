@@ -1,6 +1,6 @@
 """Stage `rootfs`: bootstrap offline from the locked packages, customise, scrub, pack, assert.
 
-    lock + cache --mmdebstrap--> base --customise, scrub--> tree --pack--> rootfs.tar --assert--> digest
+    lock + cache --bootstrap--> base --customise, scrub--> tree --pack--> rootfs.tar --assert--> digest
 
 The base rests on the lock alone and is kept, so whatever else changes in a recipe, nothing is bootstrapped again.
 """
@@ -14,9 +14,9 @@ from knitter.distro import archive, overlay
 from knitter.machine import tools
 from knitter.machine.scratch import require_space, scratch
 from knitter.progress import say
-from knitter.recipe.base import path_text
 from knitter.root import base
 from knitter.root.dress import dress
+from knitter.root.families import family_of
 from knitter.root.proof import prove
 from knitter.root.tree import Tree
 from knitter.stages.build import Build
@@ -24,9 +24,7 @@ from knitter.stages.packages import Packages
 from knitter.stages.stage import Made, Stage, Work, section
 
 OUTPUT: Final = "rootfs.tar"
-GROWTH: Final = 6
-"""Bytes of a root for one byte of packages, at most: 4.9 measured with Debian 12's cloud kernel."""
-_TOOLS: Final = ("apt-ftparchive", "apt-get", "chroot", "dpkg-deb", "mmdebstrap", "tar", "unshare")
+_TOOLS: Final = ("chroot", "tar", "unshare")
 
 
 class Rootfs(Stage):
@@ -43,25 +41,23 @@ class Rootfs(Stage):
         inputs = section("system", recipe.system)
         inputs["files"] = [overlay.manifest(layer / "files") for layer in recipe.layers]
         inputs["system.scripts"] = [[name, overlay.digest(recipe.path_of(name))] for name in recipe.system.scripts]
-        inputs["packages.install"] = list(recipe.packages.install)
-        inputs["packages.repositories"] = [one.model_dump(mode="json") for one in recipe.packages.repositories]
-        for path, file in recipe.packages.key_files.items():
-            inputs[f"packages.{path_text(path)}"] = overlay.digest(recipe.path_of(file))
+        inputs |= family_of(recipe).inputs()
         return inputs
 
     def make(self, build: Build, work: Work) -> Made:
         """Write rootfs.tar."""
-        tools.require(_TOOLS)
+        family = family_of(build.recipe)
+        tools.require((*_TOOLS, *family.tools))
         lock, cache = Packages().lock(build), Cache(build.settings.cache_directory)
-        room = GROWTH * sum(package.size for package in lock.packages)
+        room = family.growth * sum(package.size for package in lock.packages)
         require_space(work.directory, room)
         output = work.directory / OUTPUT
         with scratch(build.settings.scratch, work.directory, need=room, log=work.log) as (machine, place):
             tree = Tree(machine, place, lock.epoch, work.log)
-            base.ensure(tree, lock, cache, room=room)
-            dress(tree, build.recipe, lock, staging=work.directory)
+            base.ensure(tree, family, lock, cache, room=room)
+            packaged = dress(tree, family, build.recipe, lock, staging=work.directory)
             say("packing")
             tree.run("packing the root tree", archive.pack(tree.path, output, epoch=lock.epoch))
         say("asserting")
-        digest, facts = prove(output)
+        digest, facts = prove(output, packaged)
         return Made(digest, (OUTPUT,), facts | {"source_date_epoch": lock.epoch})

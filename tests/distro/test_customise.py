@@ -1,6 +1,6 @@
 """Texts and commands that customise a root."""
 
-from knitter.distro import customise
+from knitter.distro import customise, debian_customise
 from knitter.distro.apt import Source
 from knitter.recipe.model import System
 
@@ -12,9 +12,9 @@ def lines(system: System) -> list[str]:
 
 
 def test_hosts_names_this_host_unless_it_is_localhost() -> None:
-    assert "127.0.1.1" not in customise.hosts("localhost")
-    assert "127.0.1.1\tweb.example.org web\n" in customise.hosts("web.example.org")
-    assert "127.0.1.1\tweb\n" in customise.hosts("web")
+    assert "127.0.1.1" not in debian_customise.hosts("localhost")
+    assert "127.0.1.1\tweb.example.org web\n" in debian_customise.hosts("web.example.org")
+    assert "127.0.1.1\tweb\n" in debian_customise.hosts("web")
 
 
 def test_sources_are_signed_by_the_images_own_keyring() -> None:
@@ -22,7 +22,7 @@ def test_sources_are_signed_by_the_images_own_keyring() -> None:
         Source("http://example.org/debian", "bookworm", ("main", "contrib")),
         Source("http://example.org/flat", "./", ()),
     ]
-    assert customise.sources_list(sources, KEYRING) == (
+    assert debian_customise.sources_list(sources, KEYRING) == (
         f"deb [signed-by={KEYRING}] http://example.org/debian bookworm main contrib\n"
         f"deb [signed-by={KEYRING}] http://example.org/flat ./\n"
     )
@@ -54,11 +54,11 @@ def test_no_password_is_ever_given() -> None:
 
 
 def test_services_are_planned_only_if_there_are_any() -> None:
-    assert list(customise.plan_services(System())) == []
+    assert list(customise.plan_units(System(), ())) == []
     system = System.model_validate(
         {"services": {"apt-daily.timer": "masked", "ssh.service": "enabled", "getty@tty1.service": "disabled"}}
     )
-    assert [str(one) for one in customise.plan_services(system)] == [
+    assert [str(one) for one in customise.plan_units(system, system.services)] == [
         "systemctl enable ssh.service",
         "systemctl disable getty@tty1.service",
         "systemctl mask apt-daily.timer",

@@ -15,11 +15,12 @@ CLEAN = {
     "etc/ssh/sshd_config": b"#PermitRootLogin yes\nPermitRootLogin prohibit-password\n",
     "etc/apt/sources.list": b"deb [signed-by=/usr/share/keyrings/a.gpg] http://example.org/debian bookworm main\n",
     "usr/share/doc/openssl/example.key": KEY,
-    "var/lib/dpkg/info/openssl.list": b"/.\n/usr\n/usr/share/doc/openssl/example.key\n/lib/x/key\n/etc/ssl/key\n",
     "usr/lib/x/key": KEY,
     "var/log/wtmp": b"",
     "etc/ssl/certs/ca.pem": b"-----BEGIN CERTIFICATE-----\n",
+    "usr/lib/systemd/systemd": b"",
 }
+PACKAGED = ("/.", "/usr", "/usr/share/doc/openssl/example.key", "/lib/x/key", "/etc/ssl/key")
 
 
 def packed(files: dict[str, bytes], *, links: dict[str, str] | None = None) -> tarfile.TarFile:
@@ -40,7 +41,7 @@ def packed(files: dict[str, bytes], *, links: dict[str, str] | None = None) -> t
 
 def test_a_clean_tree_has_no_findings() -> None:
     links = {"etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf", "var/lib/dbus/machine-id": "/etc/machine-id"}
-    assert find_all(packed(CLEAN, links=links)) == []
+    assert find_all(packed(CLEAN, links=links), PACKAGED) == []
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,10 @@ def test_a_clean_tree_has_no_findings() -> None:
         ("var/log/apt/term.log", b"x", "a log"),
         ("var/lib/apt/lists/example.org_Packages", b"x", "a package cache"),
         ("var/cache/apt/archives/hello_1_all.deb", b"x", "a package cache"),
+        ("var/cache/dnf/baseos/repomd.xml", b"x", "a package cache"),
+        ("var/lib/dnf/history.sqlite", b"x", "a history of the package manager"),
+        ("var/lib/rpm/__db.001", b"x", "a state of the rpm database"),
+        ("etc/yum.repos.d/a.repo", b"[a]\nbaseurl=http://example.org\ngpgcheck=0\n", "a package source"),
         ("var/lib/dhcp/dhclient.eth0.leases", b"x", "a DHCP lease"),
         ("var/lib/cloud/data/instance-id", b"i-0", "state of cloud-init"),
         ("var/lib/systemd/random-seed", b"x", "a secret of one machine"),
@@ -85,18 +90,20 @@ def test_a_clean_tree_has_no_findings() -> None:
     ],
 )
 def test_each_thing_is_found_by_name(path: str, content: bytes, what: str) -> None:
-    found = find_all(packed(CLEAN | {path: content}))
+    found = find_all(packed(CLEAN | {path: content}), PACKAGED)
     assert [one.path for one in found] == [f"/{path}"]
     assert found[0].what.startswith(what)
     assert str(found[0]) == f"scrub: /{path}: {found[0].what}"
 
 
-def test_a_machine_id_must_be_there() -> None:
+def test_a_machine_id_must_be_there_if_systemd_is() -> None:
     files = {path: content for path, content in CLEAN.items() if path != "etc/machine-id"}
-    assert [one.path for one in find_all(packed(files))] == ["/etc/machine-id"]
+    assert [one.path for one in find_all(packed(files), PACKAGED)] == ["/etc/machine-id"]
+    del files["usr/lib/systemd/systemd"]
+    assert find_all(packed(files), PACKAGED) == []
 
 
-def test_devices_are_found() -> None:
+def test_devices_are_found_unless_a_package_brings_them() -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         machine_id, device = tarfile.TarInfo("./etc/machine-id"), tarfile.TarInfo("./opt/pipe")
@@ -105,13 +112,14 @@ def test_devices_are_found() -> None:
         archive.addfile(device)
     buffer.seek(0)
     with tarfile.open(fileobj=buffer) as archive:
-        assert find_all(archive) == [Finding("/opt/pipe", "a device or pipe")]
+        assert find_all(archive, ()) == [Finding("/opt/pipe", "a device or pipe")]
+        assert find_all(archive, ("/opt/pipe",)) == []
 
 
 def test_findings_are_sorted_and_all_told() -> None:
-    found = find_all(packed(CLEAN | {"root/.viminfo": b"", "home/a/.ssh/authorized_keys": b""}))
+    found = find_all(packed(CLEAN | {"root/.viminfo": b"", "home/a/.ssh/authorized_keys": b""}), PACKAGED)
     assert [one.path for one in found] == ["/home/a/.ssh/authorized_keys", "/root/.viminfo"]
 
 
 def test_the_day_of_the_last_password_change_is_the_epochs() -> None:
-    assert scrub(epoch=86400 * 20000 + 5).argv[-1] == "20000"
+    assert scrub("", epoch=86400 * 20000 + 5).argv[-1] == "20000"

@@ -13,8 +13,10 @@ from knitter.errors import KnitterError
 from knitter.files import sha256_of
 from knitter.lock import Lock, Package, Repository
 from knitter.machine.scratch import scratch
+from knitter.recipe.model import DebianPackages, Recipe
 from knitter.root import base
 from knitter.root.base import KEEP, Bases, base_key
+from knitter.root.debian import Debian
 from knitter.root.tree import Tree
 from knitter.units import MIB
 
@@ -36,6 +38,10 @@ LOCK = Lock(
         ),
     ),
 )
+
+PACKAGES = DebianPackages(release="bookworm")
+FAMILY = Debian(Recipe(name="hello", directory=Path("/"), packages=PACKAGES), PACKAGES)
+KEY = base_key(FAMILY.ingredients(Cache(Path("/"))), LOCK)
 
 
 def kept(bases: Bases, key: str, content: str = "a base") -> Path:
@@ -61,8 +67,8 @@ def test_the_key_is_of_the_whole_lock() -> None:
     newer = LOCK.repositories[0].model_copy(update={"date": datetime(2026, 11, 2, tzinfo=UTC)})
     other = LOCK.packages[0].model_copy(update={"sha256": "cd" * 32})
     changed = [LOCK.model_copy(update={"repositories": (newer,)}), LOCK.model_copy(update={"packages": (other,)})]
-    assert len({base_key(one) for one in (LOCK, *changed)}) == 3
-    assert base_key(LOCK) == base_key(LOCK.model_copy())
+    assert len({base_key("1", one) for one in (LOCK, *changed)} | {base_key("2", LOCK)}) == 4
+    assert base_key("1", LOCK) == base_key("1", LOCK.model_copy())
 
 
 def test_what_is_unused_is_forgotten(tmp_path: Path) -> None:
@@ -85,16 +91,16 @@ def test_a_base_is_used_as_it_was_kept_and_a_damaged_one_is_removed(tmp_path: Pa
     bases = Bases(tmp_path / "cache/roots")
     with scratch("memory", tmp_path, need=16 * MIB) as (machine, place):
         tree = Tree(machine, place, LOCK.epoch, tmp_path / "log")
-        tree.run("packing", archive.pack(source, bases.partial(base_key(LOCK)), epoch=LOCK.epoch))
-        bases.put(base_key(LOCK), bases.partial(base_key(LOCK)))
-        path = bases.find(base_key(LOCK))
+        tree.run("packing", archive.pack(source, bases.partial(KEY), epoch=LOCK.epoch))
+        bases.put(KEY, bases.partial(KEY))
+        path = bases.find(KEY)
         assert path is not None
-        base.ensure(tree, LOCK, Cache(tmp_path / "cache"), room=MIB)
+        base.ensure(tree, FAMILY, LOCK, Cache(tmp_path / "cache"), room=MIB)
         assert tree.run("reading", command("cat", tree.path / "hello")) == "hello"
         tree.run("removing", command("rm", "-r", tree.path))
         path.write_bytes(path.read_bytes()[:600])
-        with pytest.raises(KnitterError, match="indexing the packages"):  # made anew, from a cache without packages
-            base.ensure(tree, LOCK, Cache(tmp_path / "cache"), room=MIB)
+        with pytest.raises(KnitterError, match="copying the packages"):  # made anew, from a cache without packages
+            base.ensure(tree, FAMILY, LOCK, Cache(tmp_path / "cache"), room=MIB)
         assert not path.exists()
 
 
@@ -112,6 +118,6 @@ def test_a_package_that_is_not_what_the_lock_says_is_refused_and_removed(tmp_pat
         tree = Tree(machine, place, LOCK.epoch, tmp_path / "log")
         tree.run("building", command("dpkg-deb", "--build", tmp_path / "hello", path))
         with pytest.raises(KnitterError, match="not what the lock says") as caught:
-            base.ensure(tree, LOCK, cache, room=MIB)
+            base.ensure(tree, FAMILY, LOCK, cache, room=MIB)
     assert str(path) in caught.value.details
     assert not path.exists()
