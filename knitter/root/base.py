@@ -63,7 +63,7 @@ class Bases:
 
 def ensure(tree: Tree, family: Family, lock: Lock, cache: Cache, *, room: int) -> None:
     """Fill *tree* with the base of *lock*, from the cache or anew.  room: bytes that a base has at most."""
-    bases, key = Bases(cache.directory / "roots"), base_key(family.ingredients(cache), lock)
+    bases, key = Bases(cache.directory / "roots"), base_key(family.ingredients(), lock)
     known = bases.find(key)
     if known and _unpack(tree, known):
         return

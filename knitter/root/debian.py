@@ -43,7 +43,7 @@ class Debian:
             inputs["packages.keyring"] = overlay.digest(self.recipe.path_of(self.packages.keyring))
         return inputs
 
-    def ingredients(self, cache: Cache) -> str:
+    def ingredients(self) -> str:
         """Nothing but the way it is done."""
         return str(bootstrap.REVISION)
 

@@ -25,7 +25,7 @@ class Family(Protocol):
     def inputs(self) -> dict[str, JsonValue]:
         """What of `packages` the image itself remembers, besides what the lock says; by name as the user knows it."""
 
-    def ingredients(self, cache: Cache) -> str:
+    def ingredients(self) -> str:
         """What decides a base besides the lock; another text whenever the same lock gives another base."""
 
     def bootstrap(self, tree: Tree, lock: Lock, cache: Cache) -> None:

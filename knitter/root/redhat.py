@@ -12,7 +12,6 @@ from knitter.cache import Cache
 from knitter.command import Command, command
 from knitter.distro.redhat import customise, dracut, install, proof, releases
 from knitter.errors import KnitterError
-from knitter.files import sha256_of
 from knitter.lock import Lock
 from knitter.progress import say
 from knitter.recipe.model import Recipe
@@ -34,13 +33,12 @@ class Redhat:
     growth: int = 7
 
     def inputs(self) -> dict[str, JsonValue]:
-        """The keys that the image's rpm trusts."""
-        return {"packages.keys": list(self._fingerprints)}
+        """Nothing: the lock has all, the keys that the image's rpm trusts too."""
+        return {}
 
-    def ingredients(self, cache: Cache) -> str:
-        """The way it is done, and the keys: the image's rpm has them whole."""
-        keys = (sha256_of(path) for path in self._keys(cache))
-        return "\n".join([f"redhat {install.REVISION}", *keys])
+    def ingredients(self) -> str:
+        """Nothing but the way it is done."""
+        return f"{self.packages.family} {install.REVISION}"
 
     def bootstrap(self, tree: Tree, lock: Lock, cache: Cache) -> None:
         """In one transaction of the host's rpm; its database becomes what the image's rpm can read."""
@@ -53,7 +51,7 @@ class Redhat:
             hashes=install.hashes,
             name=install.file_name,
         )
-        _import_keys(tree, self._keys(cache))
+        _import_keys(tree, lock, cache)
         _install(tree, lock)
         _adopt_database(tree, lock)
         say("making the initial RAM disk")
@@ -102,28 +100,11 @@ class Redhat:
     def _systemd(self) -> bool:
         return releases.has_systemd(self.packages.release)
 
-    @property
-    def _fingerprints(self) -> Iterator[str]:
-        return (key.fingerprint for key in self.packages.keys)
 
-    def _keys(self, cache: Cache) -> list[Path]:
-        return [kept_key(cache, fingerprint) for fingerprint in self._fingerprints]
-
-
-def kept_key(cache: Cache, fingerprint: str) -> Path:
-    """The armored public key of *fingerprint* that stage packages verified.  Raises KnitterError."""
-    path = cache.directory / "keys" / fingerprint
-    if not path.is_file():
-        raise KnitterError(
-            f"{path} is gone, a key that packages were verified with", hint="run again: it is fetched anew"
-        )
-    return path
-
-
-def _import_keys(tree: Tree, keys: list[Path]) -> None:
-    for path in keys:
-        copy = Path(f"{tree.path}{install.KEYS}", path.name)
-        tree.run(_INSTALL, command("cp", path, copy))
+def _import_keys(tree: Tree, lock: Lock, cache: Cache) -> None:
+    for key in lock.keys:
+        copy = Path(f"{tree.path}{install.KEYS}", key.fingerprint)
+        tree.run(_INSTALL, command("cp", cache.verified(key.sha256), copy))
         tree.run(_INSTALL, install.import_key(tree.path, copy, epoch=tree.epoch))
 
 

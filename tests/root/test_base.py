@@ -41,7 +41,7 @@ LOCK = Lock(
 
 PACKAGES = DebianPackages(release="bookworm")
 FAMILY = Debian(Recipe(name="hello", directory=Path("/"), packages=PACKAGES), PACKAGES)
-KEY = base_key(FAMILY.ingredients(Cache(Path("/"))), LOCK)
+KEY = base_key(FAMILY.ingredients(), LOCK)
 
 
 def kept(bases: Bases, key: str, content: str = "a base") -> Path:
