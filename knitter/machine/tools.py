@@ -31,6 +31,7 @@ PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "nsenter": ("util-linux", "util-linux"),
     "qemu-img": ("qemu-utils", "qemu-img"),
     "qemu-system-x86_64": ("qemu-system-x86", "qemu-system-x86"),
+    "rpm": ("rpm", "rpm"),
     "rpmkeys": ("rpm", "rpm"),
     "setpriv": ("util-linux", "util-linux"),
     "sfdisk": ("fdisk", "util-linux"),

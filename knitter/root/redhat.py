@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,10 +57,11 @@ class Redhat:
         _install(tree, lock)
         _adopt_database(tree, lock)
         say("making the initial RAM disk")
-        tree.inside("making the initial RAM disk", dracut.make())
+        with ThreadPoolExecutor(1) as pool:  # beside it: dracut keeps one processor busy, for most of the time
+            verified = pool.submit(copy_context().run, _verify, tree)
+            tree.inside("making the initial RAM disk", dracut.make())
+            verified.result()
         tree.inside("finishing the bootstrap", install.clear())
-        say("verifying the installed files")
-        _verify(tree)
 
     def plan_system(self) -> Iterator[Command]:
         """See Family."""

@@ -9,12 +9,13 @@ and run once when all is there (see `initramfs`).  ssh-keygen does nothing at al
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from knitter.command import Command, command
+from knitter.command import Argument, Command, command
 from knitter.distro.chroot import PATH, beside
-from knitter.distro.redhat import dracut
+from knitter.distro.redhat import dracut, rpm
 from knitter.lock import Package
 
 REVISION: Final = 1
@@ -56,10 +57,10 @@ xargs -d '\\n' -n 2 cp --
 sha256sum -- *
 """
 
-_RPM: Final = """
+_INSTALL: Final = """
 cd "$1"
 shift
-exec rpm "$@" *.rpm >&2
+exec "$@" *.rpm >&2
 """
 
 NO_RPM: Final = "none"
@@ -91,7 +92,7 @@ def hashes(listing: str) -> dict[str, str]:
 
 def import_key(tree: Path, key: Path, *, epoch: int) -> Command:
     """Take the armored public key in the file *key* into the tree's database."""
-    return beside(tree, _rpm(tree, "--import", str(key)), epoch=epoch)
+    return beside(tree, _rpm(tree, "--import", key), epoch=epoch)
 
 
 def install(tree: Path, *, epoch: int) -> Command:
@@ -100,10 +101,9 @@ def install(tree: Path, *, epoch: int) -> Command:
     rpm takes the times of installation from SOURCE_DATE_EPOCH.  All output goes to stderr, which is followed and
     logged.
     """
-    inner = _rpm(tree, "-iv", "--ignorearch", "--ignoreos")
-    return beside(
-        tree, command("sh", "-euc", _RPM, "sh", f"{tree}{PACKAGES}", *inner.argv[1:], env=inner.env), epoch=epoch
-    )
+    planned = _rpm(tree, "-iv", "--ignorearch", "--ignoreos")
+    inner = command("sh", "-euc", _INSTALL, "sh", f"{tree}{PACKAGES}", *planned.argv, env=planned.env)
+    return beside(tree, inner, epoch=epoch)
 
 
 def list_installed(tree: Path, *, epoch: int) -> Command:
@@ -111,18 +111,16 @@ def list_installed(tree: Path, *, epoch: int) -> Command:
     return beside(tree, _rpm(tree, "-qa", "--queryformat", _ROW), epoch=epoch)
 
 
-def _rpm(tree: Path, *arguments: str) -> Command:
+def _rpm(tree: Path, *arguments: Argument) -> Command:
     macros = {
-        "_dbpath": DATABASE,
         "_db_backend": "sqlite",
         "_keyring": "rpmdb",
         "_pkgverify_level": "all",
         "_install_script_path": f"{_STUBS}:{PATH}",
     }
-    defines = [f"--define={name} {value}" for name, value in macros.items()]
-    own = ("--macros=/usr/lib/rpm/macros", "--rcfile=/usr/lib/rpm/rpmrc")
-    environment = {"HOME": WORK, "RPM_FORCE_DEBIAN": "1"}
-    return command("rpm", *own, f"--root={tree}", *defines, *arguments, env=environment)
+    defines = (f"--define={name} {value}" for name, value in macros.items())
+    planned = rpm.plan("rpm", f"--root={tree}", *defines, *arguments, database=Path(DATABASE))
+    return replace(planned, env={**planned.env, "HOME": WORK, "RPM_FORCE_DEBIAN": "1"})
 
 
 _ADOPT: Final = f"""

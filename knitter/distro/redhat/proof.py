@@ -16,10 +16,17 @@ rm -rf /var/cache/dnf/* /var/cache/yum/* /var/lib/dnf/history* /var/lib/yum/hist
 rm -rf /var/lib/authselect/backups/* /var/lib/NetworkManager/*
 rm -f /etc/udev/rules.d/70-persistent-net.rules /etc/udev/rules.d/70-persistent-cd.rules
 for path in /var/lib/rpm /usr/lib/sysimage/rpm; do
-    if [ -d "$path" ]; then rm -f "$path"/__db* "$path"/.rpm.lock "$path"/.dbenv.lock "$path"/rpmdb.sqlite-*; fi
+    rm -f "$path"/__db* "$path"/.rpm.lock "$path"/.dbenv.lock
+    if [ -e "$path/rpmdb.sqlite" ]; then
+        if [ -s "$path/rpmdb.sqlite-wal" ]; then echo "$path is not closed: an rpm was killed" >&2; exit 1; fi
+        : > "$path/rpmdb.sqlite-wal"
+        : > "$path/rpmdb.sqlite-shm"
+    fi
 done
 """
-"""Shell text: what package management leaves.  rpm has written all that is in -wal into the database when it ends."""
+"""Shell text: what package management leaves.  Without the two files of SQLite, who is not root could not ask rpm; -shm
+holds random numbers, and empty it serves as well.
+"""
 
 _LINE: Final = re.compile(r"(?:missing|[.?SM5DLUGTPC]{8,})\s+(?:([cdglr])\s+)?(/.*)")
 """rpm(8), "VERIFY OPTIONS": what differs, what kind of file, which."""
