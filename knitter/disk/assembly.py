@@ -77,5 +77,5 @@ def _write_table(image: Image, plan: Plan) -> None:
 def _fill(image: Image, tree: Tree, layout: Layout) -> None:
     sources = filesystem.split(tree, layout)
     tree.settle(*sources.values())
-    for one in layout.slices:
-        filesystem.fill(image, one, sources)
+    for one in layout.parts:
+        filesystem.fill(image, one, layout, sources)

@@ -13,7 +13,7 @@ from typing import Final
 
 from knitter.disk.geometry import Layout
 from knitter.errors import KnitterError
-from knitter.recipe.disk import BiosBoot
+from knitter.recipe.partitions import BiosBoot
 from knitter.units import SECTOR, human_size
 
 _CODE_END: Final = 440

@@ -6,6 +6,7 @@ files).
 """
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,11 +27,14 @@ _CONFIG: Final = """\
 	reserved_ratio = 5.0
 [fs_types]
 	ext4 = {
-		features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
+		features = has_journal,extent,huge_file,flex_bg,dir_nlink,extra_isize
 	}
 """
-"""Instead of the host's mke2fs.conf, which changes with its version.  GRUB 2.06 reads all of these features, and not
-metadata_csum_seed and orphan_file, which later versions of e2fsprogs add."""
+"""Instead of the host's mke2fs.conf, which changes with its version."""
+_FEATURES: Final[Mapping[str, str]] = {"ext4": "metadata_csum,64bit", "ext4-el6": "uninit_bg"}
+"""Besides.  GRUB 2.06 reads all of ext4's, and not metadata_csum_seed and orphan_file, which later versions of
+e2fsprogs add.  ext4-el6 is what the mke2fs of EL 6 makes: its kernel mounts nothing newer, and once 64bit or
+metadata_csum was on, the journal stays unreadable to it."""
 _OVERHEAD: Final = 32
 """One part in so many goes to inode tables, bitmaps and group descriptors."""
 _NO_ROOM: Final = ("Could not allocate", "No space left", "No free space")
@@ -38,13 +42,13 @@ _SUPERBLOCK: Final = 1024
 _FIRST_INODE: Final = 11
 
 
-def make(image: Image, one: Slice, source: Path, *, label: str) -> None:
-    """Format *one* and fill it from the directory *source*.  Raises KnitterError if it is too small."""
+def make(image: Image, one: Slice, source: Path, *, label: str, kind: str = "ext4") -> None:
+    """Format *one* as *kind* and fill it from the directory *source*.  Raises KnitterError if it is too small."""
     need = image.tree_size(source)
     if need + _journal(one) + one.size // _OVERHEAD > one.size:
         raise no_room(one, need)
     try:
-        _format(image, one, source, label)
+        _format(image, one, source, label, _FEATURES[kind])
     except CommandError as error:
         if any(text in error.details for text in _NO_ROOM):
             raise no_room(one, need, error.details) from None
@@ -52,13 +56,14 @@ def make(image: Image, one: Slice, source: Path, *, label: str) -> None:
     _set_times(image, one, source)
 
 
-def _format(image: Image, one: Slice, source: Path, label: str) -> None:
+def _format(image: Image, one: Slice, source: Path, label: str, features: str) -> None:
     """Everything that is not written is a hole, and marked as zeroed, so that the first boot has nothing to zero."""
     config = image.path.with_name("mke2fs.conf")
     image.machine.outside(config).write_text(_CONFIG)
     extended = f"offset={one.offset},hash_seed={one.uuid},nodiscard,lazy_itable_init=0,lazy_journal_init=0"
-    journal = ("-J", f"size={_journal(one) // MIB}") if _journal(one) else ("-O", "^has_journal")
-    identity = ("-U", str(one.uuid), "-L", label, *journal)
+    journal = ("-J", f"size={_journal(one) // MIB}", "-O", features)
+    none = ("-O", f"{features},^has_journal")
+    identity = ("-U", str(one.uuid), "-L", label, *(journal if _journal(one) else none))
     argv = ("-q", "-F", "-t", "ext4", *identity, "-E", extended, "-d", source, image.path, f"{one.size // KIB}k")
     environment = {"E2FSPROGS_FAKE_TIME": str(image.epoch), "MKE2FS_CONFIG": str(config)}
     image.run(command("mke2fs", *argv, env=environment))

@@ -3,14 +3,14 @@
 from typing import Final
 
 from knitter.disk.geometry import Layout, Slice
-from knitter.recipe.disk import Esp, Filesystem, Swap
+from knitter.recipe.partitions import Esp, Filesystem, Swap
 
 PATH: Final = "/etc/fstab"
 
 
 def text(layout: Layout) -> str:
     """The file: mount points above others first, then swap."""
-    ordered = sorted(layout.slices, key=lambda one: (isinstance(one.partition, Swap), one.mount))
+    ordered = sorted(layout.parts, key=lambda one: (isinstance(one.partition, Swap), one.mount))
     return "".join(f"{line}\n" for one in ordered if (line := _line(one)))
 
 
@@ -20,7 +20,7 @@ def _line(one: Slice) -> str:
     vfat is not checked at boot: its fsck is in a package that few images have.
     """
     match one.partition:
-        case Filesystem(filesystem="ext4", mount=mount, options=options):
+        case Filesystem(type="ext4", mount=mount, options=options):
             return f"UUID={one.source_id} {mount} ext4 {options} 0 {1 if mount == '/' else 2}"
         case Filesystem(mount=mount, options=options) | Esp(mount=mount, options=options):
             return f"UUID={one.source_id} {mount} vfat {options} 0 0"

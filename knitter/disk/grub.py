@@ -16,7 +16,7 @@ from knitter.disk.grub_config import Kernel, Place
 from knitter.disk.tree import Tree
 from knitter.errors import KnitterError, RecipeError
 from knitter.recipe.boot import Boot, Firmware
-from knitter.recipe.disk import Esp
+from knitter.recipe.partitions import Esp
 from knitter.recipe.packages import Architecture
 
 ENABLE_CLOUD: Final = "/etc/grub.d/enable_cloud"

@@ -37,9 +37,9 @@ class Image:
 
 def no_room(one: Slice, need: int, details: str = "") -> KnitterError:
     """The error of a file system too small for its files, which take *need* bytes."""
-    sizes = f"its files take {human_size(need)}; partition {one.number} has {human_size(one.size)}"
+    sizes = f"its files take {human_size(need)}; {one.name} has {human_size(one.size)}"
     return KnitterError(
         f"the file system for {one.mount} is too small",
         details=f"{sizes}\n{details}".strip(),
-        hint="make the partition, or disk.size, larger in recipe.toml",
+        hint=f"make the {one.name.split()[0]}, or disk.size, larger in recipe.toml",
     )

@@ -6,7 +6,8 @@ from typing import Final
 from knitter.command import command
 from knitter.disk.geometry import Layout, Slice
 from knitter.disk.image import Image
-from knitter.recipe.disk import BiosBoot, Esp, Filesystem, Swap
+from knitter.recipe.partitions import BiosBoot, Esp, Filesystem, Swap
+from knitter.recipe.lvm import Lvm
 from knitter.recipe.packages import Architecture
 
 _LONGEST_NAME: Final = 36
@@ -25,10 +26,13 @@ def write_table(image: Image, layout: Layout, architecture: Architecture) -> Non
 
 
 def table_script(layout: Layout, architecture: Architecture) -> str:
-    """What sfdisk reads."""
+    """What sfdisk reads.  On msdos the root is marked bootable, or /boot if the root is a volume: some BIOSes start no
+    disk without such a mark.
+    """
     if layout.label == "msdos":
         head = ["label: dos", f"label-id: 0x{layout.disk_id:08x}"]
-        lines = [_msdos_line(one) for one in layout.slices]
+        marked = layout.holding("/boot" if layout.root.group else "/").number
+        lines = [_msdos_line(one) + (", bootable" if one.number == marked else "") for one in layout.slices]
     else:
         head = ["label: gpt", f"label-id: {layout.uuid}"]
         lines = [_gpt_line(one, architecture) for one in layout.slices]
@@ -52,6 +56,8 @@ def _gpt_type(one: Slice, architecture: Architecture) -> tuple[str, str]:
             return "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", "swap"
         case Filesystem(mount="/"):
             return _ROOT_TYPES[architecture], "root"
+        case Lvm(group=group):
+            return "E6D6D379-F507-44C2-A23C-238F2A3DF928", group
         case Filesystem(filesystem="vfat") as found:
             return "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", found.mount[1:]
         case Filesystem() as found:
@@ -59,9 +65,7 @@ def _gpt_type(one: Slice, architecture: Architecture) -> tuple[str, str]:
 
 
 def _msdos_line(one: Slice) -> str:
-    """The root is marked bootable: some BIOSes start no disk without such a mark."""
-    mark = ", bootable" if one.mount == "/" else ""
-    return f"start={one.first_sector}, size={one.sectors}, type={_msdos_type(one)}{mark}"
+    return f"start={one.first_sector}, size={one.sectors}, type={_msdos_type(one)}"
 
 
 def _msdos_type(one: Slice) -> str:
@@ -70,6 +74,8 @@ def _msdos_type(one: Slice) -> str:
             return "ef"
         case Swap():
             return "82"
+        case Lvm():
+            return "8e"
         case Filesystem(filesystem="vfat"):
             return "c"
         case Filesystem() | BiosBoot():

@@ -10,6 +10,7 @@ from knitter.recipe.base import AccountName, Form, Problem, Section, Size, at_le
 from knitter.units import GIB, MIB
 
 Firmware = Literal["bios", "uefi", "both"]
+Loader = Literal["grub", "grub-legacy"]
 
 _MEMORY_SMALLEST: Final = 256 * MIB
 
@@ -17,8 +18,8 @@ _MEMORY_SMALLEST: Final = 256 * MIB
 class Boot(Section):
     """How the image starts.  Read by `disk`."""
 
-    loader: Literal["grub"] = "grub"
-    """Boot loader: GRUB 2."""
+    loader: Loader = "grub"
+    """Boot loader: GRUB 2, or GRUB 0.97, which EL 6 has: needs msdos, bios, and /boot on ext4-el6 outside LVM."""
     firmware: Firmware = "both"
     """Which firmware the disk boots from.  uefi and both need gpt and an esp; bios and both on gpt need a bios-boot."""
     arguments: Annotated[

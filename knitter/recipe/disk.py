@@ -1,30 +1,25 @@
-"""The disk section: partitions and what is in them."""
+"""The disk section: how it is cut."""
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from knitter.recipe.base import Form, ImagePath, Problem, Section, Size, SizeOrRest, at_least, twice
-from knitter.units import GIB, KIB, MIB, TIB, format_size
+from knitter.recipe.base import Problem, Section, Size, Step, path_text, twice
+from knitter.recipe.lvm import Lvm, as_filesystem
+from knitter.recipe.partitions import BiosBoot, Esp, Filesystem, Swap, is_within
+from knitter.units import GIB, MIB, TIB, format_size
 
 _SMALLEST: Final = GIB
 """EBS has no smaller volume."""
 _LARGEST: Final = 16 * TIB
 """More than any root needs, and within what every current volume type allows but `standard`."""
 
-_ROOT_SMALLEST: Final = 256 * MIB
-_DATA_SMALLEST: Final = 8 * MIB
-
 _MSDOS_LARGEST: Final = 2 * TIB
 _MSDOS_PARTITIONS: Final = 4
 _RESERVED: Final = 2 * MIB
 """One MiB before the first partition, and one after the last for GPT's second copy."""
-_LABEL_LENGTHS: Final = {"ext4": 16, "vfat": 11}
-_NOT_MOUNT_POINTS: Final = ("/dev", "/etc", "/proc", "/run", "/sys")
-
-_Options = Annotated[str, Form(r"[^\s,]+(,[^\s,]+)*", "mount options parted by commas, without space")]
 
 
 def _volume(size: int) -> int:
@@ -39,102 +34,9 @@ VolumeSize = Annotated[Size, AfterValidator(_volume)]
 """Bytes of an EBS volume."""
 
 
-def _mounted_early(mount: str) -> Iterator[Problem]:
-    if mount in _NOT_MOUNT_POINTS:
-        yield Problem(("mount",), f"the system needs {mount} before it mounts anything")
-
-
-class _Partition(Section):
-    """What all partitions have."""
-
-    smallest: ClassVar[int] = MIB
-    why: ClassVar[str] = "less is of no use"
-
-    size: SizeOrRest
-    """Such as `64MiB`, or `rest` for all that is left; one partition at most."""
-
-    @property
-    def least(self) -> int:
-        """Bytes it must have."""
-        return self.smallest
-
-    def _problems(self) -> Iterator[Problem]:
-        if isinstance(self.size, int) and self.size < self.least:
-            yield Problem(("size",), at_least(self.least, self.why))
-
-
-class BiosBoot(_Partition):
-    """Where GRUB's core image lives on a GPT disk that boots through BIOS."""
-
-    smallest = 32 * KIB
-    why = "GRUB's core image lies in it"
-
-    kind: Literal["bios-boot"]
-    """What the partition is."""
-    size: SizeOrRest = MIB
-    """Such as `1MiB`."""
-
-
-class Esp(_Partition):
-    """The EFI system partition, vfat."""
-
-    smallest = 33 * MIB
-    why = "FAT32, which every UEFI firmware reads, has no fewer than 65,525 clusters"
-
-    kind: Literal["esp"]
-    """What the partition is."""
-    size: SizeOrRest = 64 * MIB
-    """Such as `64MiB`."""
-    mount: ImagePath = "/boot/efi"
-    """Where the running system mounts it."""
-    options: _Options = "umask=0077"
-    """Mount options."""
-
-    def _problems(self) -> Iterator[Problem]:
-        yield from super()._problems()
-        yield from _mounted_early(self.mount)
-        if self.mount == "/":
-            yield Problem(("mount",), "the root is a partition of kind filesystem")
-
-
-class Swap(_Partition):
-    """Swap space."""
-
-    kind: Literal["swap"]
-    """What the partition is."""
-
-
-class Filesystem(_Partition):
-    """A partition with a file system: the root, or data."""
-
-    kind: Literal["filesystem"] = "filesystem"
-    """What the partition is; may be left out."""
-    filesystem: Literal["ext4", "vfat"] = "ext4"
-    """Of the root: ext4."""
-    mount: ImagePath
-    """Absolute path; `/` is the root and must be there once."""
-    options: _Options = "defaults"
-    """Mount options."""
-    label: Annotated[str, Form(r"[A-Za-z0-9_.-]*", "a label of letters, digits, _, . and -")] = ""
-    """File system label; none by default.  At most 16 characters for ext4, 11 for vfat."""
-
-    @property
-    def least(self) -> int:
-        """Bytes it must have."""
-        return _ROOT_SMALLEST if self.mount == "/" else _DATA_SMALLEST
-
-    def _problems(self) -> Iterator[Problem]:
-        yield from super()._problems()
-        if self.mount == "/" and self.filesystem != "ext4":
-            yield Problem(("filesystem",), "must be ext4: it holds the root")
-        if len(self.label) > (most := _LABEL_LENGTHS[self.filesystem]):
-            yield Problem(("label",), f"must have at most {most} characters for {self.filesystem}")
-        yield from _mounted_early(self.mount)
-
-
 Partition = Annotated[
-    Annotated[BiosBoot | Esp | Swap | Filesystem, Field(discriminator="kind")],
-    BeforeValidator(lambda value: {"kind": "filesystem"} | value if isinstance(value, dict) else value),
+    Annotated[BiosBoot | Esp | Swap | Filesystem | Lvm, Field(discriminator="kind")],
+    BeforeValidator(as_filesystem),
 ]
 
 
@@ -159,19 +61,35 @@ class Disk(Section):
         if self.label == "msdos":
             yield from self._msdos()
 
+    def mounted(self) -> Iterator[tuple[tuple[Step, ...], Filesystem | Esp]]:
+        """What is mounted, and where below this section it is said."""
+        for index, partition in enumerate(self.partitions):
+            members = partition.volumes if isinstance(partition, Lvm) else ()
+            for path, part in [((), partition), *((("volumes", number), one) for number, one in enumerate(members))]:
+                if isinstance(part, Filesystem | Esp):
+                    yield ("partitions", index, *path), part
+
+    def holding(self, path: str) -> tuple[tuple[Step, ...], Filesystem | Esp]:
+        """Of `mounted`, the one whose file system holds *path*, absolute."""
+        above = [(where, part) for where, part in self.mounted() if is_within(path, part.mount)]
+        return max(above, key=lambda found: len(found[1].mount))
+
     def _roles(self) -> Iterator[Problem]:
         """One root, at most one of some kinds, no mount point twice."""
-        mounts = tuple(getattr(partition, "mount", "") for partition in self.partitions)
+        first: dict[str, tuple[Step, ...]] = {}
+        for path, part in self.mounted():
+            if part.mount in first:
+                words = "a second root; the first is" if part.mount == "/" else "is there twice, first in"
+                yield Problem((*path, "mount"), f"{words} {path_text(('disk', *first[part.mount]))}")
+            first.setdefault(part.mount, path)
+        if "/" not in first:
+            yield Problem(("partitions",), 'there is no root: one partition or volume must have mount = "/"')
         kinds = Counter(partition.kind for partition in self.partitions)
-        roots = [index for index, mount in enumerate(mounts) if mount == "/"]
-        if not roots:
-            yield Problem(("partitions",), 'there is no root: one partition must have mount = "/"')
-        for index in roots[1:]:
-            yield Problem(("partitions", index, "mount"), f"a second root; the first is disk.partitions[{roots[0]}]")
-        yield from twice(("partitions",), tuple(mount if mount != "/" else "" for mount in mounts), "mount")
         for kind in ("bios-boot", "esp"):
             if kinds[kind] > 1:
                 yield Problem(("partitions",), f"{kinds[kind]} partitions are of kind {kind}; one is allowed")
+        groups = tuple(one.group if isinstance(one, Lvm) else "" for one in self.partitions)
+        yield from twice(("partitions",), groups, "group")
 
     def _fit(self) -> Iterator[Problem]:
         """Whether all of it fits, each partition rounded up to a MiB: that is where the next one begins."""

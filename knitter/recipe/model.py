@@ -10,7 +10,9 @@ from knitter.recipe.ami import Ami, BlockDevice, BootMode, check_name
 from knitter.recipe.base import Form, Line, Problem, Section
 from knitter.recipe.boot import Boot, Check, Firmware, Probe
 from knitter.recipe.disk import Disk
+from knitter.recipe.lvm import VolumeFilesystem
 from knitter.recipe.packages import Architecture, DebianPackages, Repository
+from knitter.recipe.partitions import Filesystem
 from knitter.recipe.redhat import RedhatPackages
 from knitter.recipe.system import File, System, User
 from knitter.units import format_size
@@ -82,7 +84,7 @@ class Recipe(Section):
         return found[0] if found else self.directory / relative
 
     def _problems(self) -> Iterator[Problem]:
-        yield from self._firmware()
+        yield from self._grub_legacy() if self.boot.loader == "grub-legacy" else self._firmware()
         yield from self._boot_mode()
         if self.packages.family != "redhat":
             yield from (Problem(("system", *one.path), one.text) for one in self.system.only_redhat())
@@ -108,6 +110,21 @@ class Recipe(Section):
             yield Problem(
                 ("disk", "partitions"), f'boot.firmware = "{firmware}" on gpt needs a partition of kind "bios-boot"'
             )
+
+    def _grub_legacy(self) -> Iterator[Problem]:
+        """What GRUB 0.97 can read."""
+        needs = 'boot.loader = "grub-legacy"'
+        if self.packages.architecture != "x86_64":
+            yield Problem(("packages", "architecture"), f'{needs} needs "x86_64"')
+        if self.boot.firmware != "bios":
+            yield Problem(("boot", "firmware"), f'{needs} needs "bios"')
+        if self.disk.label != "msdos":
+            yield Problem(("disk", "label"), f'{needs} needs "msdos"')
+        where, part = self.disk.holding("/boot")
+        if isinstance(part, VolumeFilesystem):
+            yield Problem(("disk", *where, "mount"), f"{needs} reads no LVM: /boot must be on a partition of its own")
+        elif not (isinstance(part, Filesystem) and part.filesystem == "ext4-el6"):
+            yield Problem(("disk", *where, "filesystem"), f'{needs} reads /boot from "ext4-el6" only')
 
     def _boot_mode(self) -> Iterator[Problem]:
         allowed = _ALLOWED_MODES[self.boot.firmware]

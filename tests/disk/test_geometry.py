@@ -2,7 +2,8 @@ import pytest
 
 from knitter.disk.geometry import plan_layout
 from knitter.errors import RecipeError
-from knitter.recipe.disk import BiosBoot, Disk, Filesystem
+from knitter.recipe.disk import Disk
+from knitter.recipe.partitions import BiosBoot, Filesystem
 from knitter.units import GIB, MIB, SECTOR
 from tests.disk.conftest import layout_of
 
