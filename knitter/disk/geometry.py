@@ -157,8 +157,8 @@ def _volumes(holder: Slice, seed: str) -> Iterator[Slice]:
     sizes = _share(group.volumes, holder.size - METADATA, EXTENT)
     offsets = accumulate(sizes, initial=holder.offset + METADATA)
     for volume, offset, size in zip(group.volumes, offsets, sizes, strict=False):
-        ids = (_id(seed, f"{what} {volume.name}", holder.number) for what in ("volume", "content of volume"))
-        yield Slice(holder.number, volume, offset, size, *ids, group.group)
+        own, content = (_id(seed, f"{what} {volume.name}", holder.number) for what in ("volume", "content of volume"))
+        yield Slice(holder.number, volume, offset, size, own, content, group.group)
 
 
 def _share(parts: Sequence[Part], room: int, unit: int) -> list[int]:

@@ -10,7 +10,8 @@ and lib/label/label.h; read back by lvm2's own tools in the tests.
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid5
@@ -50,7 +51,7 @@ def make(disk: Path, one: Slice, volumes: Sequence[Slice], epoch: int) -> None:
 def metadata(one: Slice, volumes: Sequence[Slice], epoch: int) -> str:
     """The group as LVM writes it down."""
     assert isinstance(one.partition, Lvm)
-    group = {
+    group: Mapping[str, _Value] = {
         "id": identity(uuid5(one.uuid, "group")),
         "seqno": 1,
         "format": "lvm2",
@@ -63,21 +64,21 @@ def metadata(one: Slice, volumes: Sequence[Slice], epoch: int) -> str:
         "physical_volumes": {"pv0": _physical(one)},
         "logical_volumes": {_name(volume): _logical(volume, one, epoch) for volume in volumes},
     }
-    tail = {
+    tail: Mapping[str, _Value] = {
         "contents": "Text Format Volume Group",
         "version": 1,
         "description": "",
         "creation_host": _CREATOR,
         "creation_time": epoch,
     }
-    return "\n".join(_lines({one.partition.group: group} | tail)) + "\n"
+    return "\n".join(_lines({one.partition.group: group, **tail})) + "\n"
 
 
 def identity(uuid: UUID) -> str:
     """An id as LVM writes it: 32 characters, of letters and digits, in groups."""
     found = uuid.hex
     cuts = (0, 6, 10, 14, 18, 22, 26, 32)
-    return "-".join(found[start:end] for start, end in zip(cuts, cuts[1:], strict=False))
+    return "-".join(found[start:end] for start, end in pairwise(cuts))
 
 
 def checksum(data: bytes) -> int:
@@ -85,10 +86,10 @@ def checksum(data: bytes) -> int:
     return zlib.crc32(data, _CRC_START ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
 
 
-_Value = int | str | list[str] | dict[str, "_Value"]
+_Value = int | str | Sequence[int | str] | Mapping[str, "_Value"]
 
 
-def _physical(one: Slice) -> dict[str, _Value]:
+def _physical(one: Slice) -> Mapping[str, _Value]:
     return {
         "id": identity(one.uuid),
         "status": ["ALLOCATABLE"],
@@ -99,7 +100,7 @@ def _physical(one: Slice) -> dict[str, _Value]:
     }
 
 
-def _logical(volume: Slice, holder: Slice, epoch: int) -> dict[str, _Value]:
+def _logical(volume: Slice, holder: Slice, epoch: int) -> Mapping[str, _Value]:
     extent = (volume.offset - holder.offset - METADATA) // EXTENT
     return {
         "id": identity(volume.guid),
@@ -113,7 +114,7 @@ def _logical(volume: Slice, holder: Slice, epoch: int) -> dict[str, _Value]:
             "extent_count": volume.size // EXTENT,
             "type": "striped",
             "stripe_count": 1,
-            "stripes": ["pv0", str(extent)],
+            "stripes": ["pv0", extent],
         },
     }
 
@@ -123,9 +124,9 @@ def _name(volume: Slice) -> str:
     return volume.partition.name
 
 
-def _lines(values: dict[str, _Value]) -> Iterator[str]:
+def _lines(values: Mapping[str, _Value]) -> Iterator[str]:
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             yield f"{key} {{"
             yield from _lines(value)
             yield "}"
@@ -133,10 +134,14 @@ def _lines(values: dict[str, _Value]) -> Iterator[str]:
             yield f"{key} = {_text(value)}"
 
 
-def _text(value: int | str | list[str]) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(one if one.isdigit() else _text(one) for one in value)}]"
-    return str(value) if isinstance(value, int) else f'"{value}"'
+def _text(value: int | str | Sequence[int | str]) -> str:
+    match value:
+        case int():
+            return str(value)
+        case str():
+            return f'"{value}"'
+        case _:
+            return f"[{', '.join(map(_text, value))}]"
 
 
 def _label(one: Slice) -> bytes:

@@ -6,9 +6,9 @@ from typing import Final
 from knitter.command import command
 from knitter.disk.geometry import Layout, Slice
 from knitter.disk.image import Image
-from knitter.recipe.partitions import BiosBoot, Esp, Filesystem, Swap
 from knitter.recipe.lvm import Lvm
 from knitter.recipe.packages import Architecture
+from knitter.recipe.partitions import BiosBoot, Esp, Filesystem, Swap
 
 _LONGEST_NAME: Final = 36
 """Of a GPT partition, in UTF-16 units."""
@@ -17,6 +17,11 @@ _ROOT_TYPES: Final = {
     "arm64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
 }
 """https://uapi-group.org/specifications/specs/discoverable_partitions_specification/"""
+_TYPES: Final = {
+    "bios-boot": "21686148-6449-6E6F-744E-656564454649",
+    "esp": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+    "swap": "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
+}
 
 
 def write_table(image: Image, layout: Layout, architecture: Architecture) -> None:
@@ -26,8 +31,9 @@ def write_table(image: Image, layout: Layout, architecture: Architecture) -> Non
 
 
 def table_script(layout: Layout, architecture: Architecture) -> str:
-    """What sfdisk reads.  On msdos the root is marked bootable, or /boot if the root is a volume: some BIOSes start no
-    disk without such a mark.
+    """What sfdisk reads.
+
+    On msdos the root is marked bootable, or /boot if the root is a volume: some BIOSes start no disk without a mark.
     """
     if layout.label == "msdos":
         head = ["label: dos", f"label-id: 0x{layout.disk_id:08x}"]
@@ -48,20 +54,16 @@ def _gpt_line(one: Slice, architecture: Architecture) -> str:
 def _gpt_type(one: Slice, architecture: Architecture) -> tuple[str, str]:
     """Type and name of a partition in a GPT."""
     match one.partition:
-        case BiosBoot():
-            return "21686148-6449-6E6F-744E-656564454649", "bios-boot"
-        case Esp():
-            return "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "esp"
-        case Swap():
-            return "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", "swap"
         case Filesystem(mount="/"):
             return _ROOT_TYPES[architecture], "root"
+        case Filesystem(type="vfat", mount=mount):
+            return "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", mount[1:]
+        case Filesystem(mount=mount):
+            return "0FC63DAF-8483-4772-8E79-3D69D8477DE4", mount[1:]
         case Lvm(group=group):
             return "E6D6D379-F507-44C2-A23C-238F2A3DF928", group
-        case Filesystem(filesystem="vfat") as found:
-            return "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", found.mount[1:]
-        case Filesystem() as found:
-            return "0FC63DAF-8483-4772-8E79-3D69D8477DE4", found.mount[1:]
+        case BiosBoot(kind=kind) | Esp(kind=kind) | Swap(kind=kind):
+            return _TYPES[kind], kind
 
 
 def _msdos_line(one: Slice) -> str:
@@ -76,7 +78,7 @@ def _msdos_type(one: Slice) -> str:
             return "82"
         case Lvm():
             return "8e"
-        case Filesystem(filesystem="vfat"):
+        case Filesystem(type="vfat"):
             return "c"
         case Filesystem() | BiosBoot():
             return "83"

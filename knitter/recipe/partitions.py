@@ -92,7 +92,7 @@ class Filesystem(Part):
     kind: Literal["filesystem"] = "filesystem"
     """What it is; may be left out."""
     filesystem: Literal["ext4", "ext4-el6", "vfat"] = "ext4"
-    """Of the root: ext4.  ext4-el6 is ext4 with no more features than the kernel 2.6.32 and GRUB legacy of EL 6 read."""
+    """Of the root: ext4 or ext4-el6, which is ext4 with no more features than EL 6's kernel and GRUB can read."""
     mount: ImagePath
     """Absolute path; `/` is the root and must be there once."""
     options: _Options = "defaults"
@@ -113,7 +113,7 @@ class Filesystem(Part):
     def _problems(self) -> Iterator[Problem]:
         yield from super()._problems()
         if self.mount == "/" and self.type != "ext4":
-            yield Problem(("filesystem",), "must be ext4: it holds the root")
+            yield Problem(("filesystem",), "must be ext4 or ext4-el6: it holds the root")
         most, forbidden = _LABELS[self.type]
         if len(self.label) > most:
             yield Problem(("label",), f"must have at most {most} characters for {self.type}")

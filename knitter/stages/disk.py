@@ -49,7 +49,8 @@ class Disk(Stage):
         tools.require(TOOLS)
         recipe = build.recipe
         layout = plan_layout(recipe.disk, work.key)
-        plan = Plan(layout, recipe.boot, recipe.packages.architecture, Packages().lock(build).epoch)
+        packages = recipe.packages
+        plan = Plan(layout, recipe.boot, packages.architecture, packages.family, Packages().lock(build).epoch)
         archive = Rootfs().folder(build) / "rootfs.tar"
         room = _room(archive)
         require_space(work.directory, room)

@@ -2,14 +2,16 @@
 
 import pytest
 
-from knitter.disk import fstab, grub_config
-from knitter.disk.grub_config import Kernel, Place
+from knitter.disk import fstab, grub_config, grub_debian
+from knitter.disk.grub_config import Menu, Place
+from knitter.disk.kernels import Kernel, version_order
 from knitter.disk.partition import table_script
 from tests.disk.conftest import layout_of
 from tests.disk.test_geometry import BOOT, DATA, ESP, ROOT, SWAP
 
 KERNELS = [Kernel("6.1.0-10", "vmlinuz-6.1.0-10", "initrd.img-6.1.0-10"), Kernel("6.1.0-9", "vmlinuz-9", "initrd-9")]
 PLACE = Place("0a0b", "/boot")
+MENU = Menu(PLACE, KERNELS, "Debian", "UUID=7f", "console=ttyS1,9600n8 quiet", "both")
 
 
 def test_fstab_mounts_by_id_and_parents_first() -> None:
@@ -24,8 +26,7 @@ def test_fstab_mounts_by_id_and_parents_first() -> None:
 
 
 def test_the_menu_starts_the_newest_kernel_and_offers_the_others() -> None:
-    text = grub_config.menu_text(PLACE, KERNELS, title="Debian", root_id="7f", arguments="console=ttyS1,9600n8 quiet")
-    assert text.splitlines() == [
+    assert grub_config.menu_text(MENU, grub_debian.NOTE).splitlines() == [
         "# Written by knitter; update-grub replaces it with its like.",
         "if [ -s $prefix/grubenv ]; then load_env; fi",
         "set default=0",
@@ -55,7 +56,7 @@ def test_the_menu_starts_the_newest_kernel_and_offers_the_others() -> None:
     ],
 )
 def test_update_grub_gets_the_same_arguments_and_terminals(arguments: str, terminal: str, serial: list[str]) -> None:
-    lines = dict(line.split("=", 1) for line in grub_config.defaults_text(arguments).splitlines()[1:])
+    lines = dict(line.split("=", 1) for line in grub_debian.defaults_text(arguments).splitlines()[1:])
     assert lines["GRUB_CMDLINE_LINUX"] == f'"{arguments}"'
     assert lines["GRUB_TERMINAL"] == terminal
     assert [value for name, value in lines.items() if name == "GRUB_SERIAL_COMMAND"] == serial
@@ -64,8 +65,8 @@ def test_update_grub_gets_the_same_arguments_and_terminals(arguments: str, termi
 def test_grub_looks_where_boot_is() -> None:
     apart = layout_of(BOOT, ESP, {**DATA, "mount": "/boot"}, ROOT)
     together = layout_of(BOOT, ESP, ROOT)
-    assert grub_config.place_of_boot(apart) == Place(apart.slices[2].source_id, "")
-    assert grub_config.place_of_boot(together) == Place(together.root.source_id, "/boot")
+    assert grub_config.place_of_boot(apart, "grub2") == Place(apart.slices[2].source_id, "", "grub2")
+    assert grub_config.place_of_boot(together, "grub") == Place(together.root.source_id, "/boot")
     assert grub_config.load_text(Place("x", "")) == "search.fs_uuid x root\nset prefix=($root)'/grub'\n"
     assert grub_config.stub_text(PLACE).splitlines()[-2:] == [
         "set prefix=($root)'/boot/grub'",
@@ -75,7 +76,7 @@ def test_grub_looks_where_boot_is() -> None:
 
 def test_versions_are_ordered_as_people_count() -> None:
     versions = ["6.1.0-9-cloud", "6.1.0-10-cloud", "6.12.1", "5.10.0-30"]
-    ordered = sorted(versions, key=grub_config.version_order)
+    ordered = sorted(versions, key=version_order)
     assert ordered == ["5.10.0-30", "6.1.0-9-cloud", "6.1.0-10-cloud", "6.12.1"]
 
 
