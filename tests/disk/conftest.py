@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,10 @@ EPOCH = 1_700_000_000
 SEED = "a seed"
 
 
-def layout_of(*partitions: dict[str, str], size: str = "1GiB", label: str = "gpt") -> Layout:
+Part = dict[str, Any]
+
+
+def layout_of(*partitions: Part, size: str = "1GiB", label: str = "gpt") -> Layout:
     """The layout of a recipe with these partitions."""
     return plan_layout(
         Disk.model_validate({"size": size, "label": label, "partitions": partitions}, strict=False), SEED

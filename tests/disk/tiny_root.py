@@ -10,11 +10,14 @@ import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-PROGRAMS = ("sh", "cat", "cp", "mkdir", "readlink", "tar")
+PROGRAMS = ("sh", "cat", "cp", "ln", "mkdir", "readlink", "rm", "tar")
 GRUB_MKIMAGE = """#!/bin/sh
-for one; do case $one in --output=*) out=${one#--output=};; --format=*) format=${one#--format=};; esac; done
-{ echo "image for $format"; while IFS= read -r line; do echo "$line"; done < "/boot/grub/$format/load.cfg"; } > "$out"
+for one; do case $one in
+    --output=*) out=${one#--output=};; --format=*) format=${one#--format=};; --config=*) config=${one#--config=};;
+esac; done
+{ echo "image for $format"; while IFS= read -r line; do echo "$line"; done < "$config"; } > "$out"
 i=0; while [ $i -lt 60 ]; do echo "0123456789abcdef0123456789abcdef" >> "$out"; i=$((i+1)); done
 """
 FILES: dict[str, bytes] = {
@@ -41,14 +44,43 @@ SIGNED: dict[str, bytes] = {
 }
 
 
-def pack(path: Path, files: Mapping[str, bytes] = FILES, *, epoch: int, without: Iterable[str] = ()) -> Path:
-    """Write such a root to *path* as the rootfs stage packs one."""
-    programs = {f"bin/{name}": _program(name) for name in PROGRAMS}
-    libraries = {str(library)[1:]: library for program in programs.values() for library in _libraries(program)}
+REDHAT: dict[str, bytes] = {
+    "etc/os-release": b'ID=tiny\nNAME="Tiny Linux"\n',
+    "boot/vmlinuz-5.14.0-9.el9": b"old kernel",
+    "boot/initramfs-5.14.0-9.el9.img": b"old initramfs",
+    "boot/vmlinuz-5.14.0-10.el9": b"new kernel",
+    "boot/initramfs-5.14.0-10.el9.img": b"new initramfs",
+    "usr/lib/grub/i386-pc/modinfo.sh": b"",
+    "usr/lib/grub/i386-pc/boot.img": bytes(range(256)) * 2,
+    "usr/lib/grub/i386-pc/normal.mod": b"a module",
+    "usr/lib/grub/i386-pc/command.lst": b"a list",
+}
+"""Of the other family."""
+VENDOR: dict[str, bytes] = {
+    "boot/efi/EFI/tiny/shimx64.efi": b"shim",
+    "boot/efi/EFI/tiny/mmx64.efi": b"mok manager",
+    "boot/efi/EFI/tiny/grubx64.efi": b"signed grub",
+}
+"""Signed, as its packages have it."""
+
+
+def pack(
+    path: Path,
+    files: Mapping[str, bytes] = FILES,
+    *,
+    epoch: int,
+    programs: Mapping[str, bytes] = MappingProxyType({}),
+    without: Iterable[str] = (),
+) -> Path:
+    """Write such a root to *path* as the rootfs stage packs one.  programs: files that can be run."""
+    own = {f"bin/{name}": _program(name) for name in PROGRAMS}
+    libraries = {str(library)[1:]: library for program in own.values() for library in _libraries(program)}
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
-        for name, source in sorted((programs | libraries).items()):
+        for name, source in sorted((own | libraries).items()):
             _add(archive, name, source.read_bytes(), epoch, mode=0o755)
-        _add(archive, "usr/bin/grub-mkimage", GRUB_MKIMAGE.encode(), epoch, mode=0o755)
+        runnable = {"usr/bin/grub-mkimage": GRUB_MKIMAGE.encode(), **programs}
+        for name, data in sorted((name, data) for name, data in runnable.items() if name not in without):
+            _add(archive, name, data, epoch, mode=0o755)
         for name, data in sorted(files.items()):
             if name not in without:
                 _add(archive, name, data, epoch)
