@@ -20,8 +20,6 @@ from knitter.disk.tree import Tree
 
 ENTRIES: Final = "/boot/loader/entries"
 PREFERENCES: Final = "/etc/sysconfig/kernel"
-_BLS: Final = ("/usr/lib/grub/*/blscfg.mod", "/usr/lib/kernel/install.d/20-grub.install")
-"""Whoever has one of these has GRUB with the command blscfg."""
 _ENTRY_ID: Final = "KNITTER"
 """Stands where an entry's file name has the machine's id, by which blscfg sorts first, and only then by version: so
 that a kernel which comes later, with whatever id the machine has by then, is above those of the image.  It compares as
@@ -45,6 +43,12 @@ _BLS_TAIL: Final = (
 )
 """blscfg's entries call load_video."""
 _NOTE: Final = "# Written by knitter; grub2-mkconfig replaces it with its like."
+
+# Whether GRUB has the command blscfg: as a module, or built into the signed one.
+_HAS_BLSCFG: Final = """
+for one in /usr/lib/grub/*/blscfg.mod; do if [ -e "$one" ]; then echo yes; exit; fi; done
+for one in /boot/efi/EFI/*/grub*.efi; do if [ -e "$one" ] && grep -q blscfg "$one"; then echo yes; exit; fi; done
+"""
 
 # $1: EFI, $2: the vendor's folder there, $3: X64, $4: x64.  Where shim comes with fbx64.efi, as a removable disk it
 # starts the vendor's folder by itself; else GRUB must lie beside it.
@@ -110,7 +114,7 @@ def preferences_text(*, bls: bool) -> str:
 
 
 def _texts(tree: Tree, menu: Menu) -> dict[str, bytes]:
-    bls = bool(tree.find(*_BLS))
+    bls = bool(tree.run_script(_HAS_BLSCFG))
     texts = {
         "/etc/default/grub": defaults_text(menu.arguments, bls=bls),
         "/etc/kernel/cmdline": f"{menu.command_line}\n",

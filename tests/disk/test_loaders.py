@@ -163,22 +163,14 @@ class TestLegacy:
             disk_of(tmp_path, EL6_PLAN, EL6 | lacking, programs=programs)
         assert "Error 15: File not found" in caught.value.details
 
-    @pytest.mark.parametrize(
-        ("program", "says"),
-        [(b"\x7fELF of another machine", "this host cannot run the image's /sbin/grub")],
-        ids=["not executable here"],
-    )
-    def test_a_host_that_cannot_run_it_is_told(self, tmp_path: Path, program: bytes, says: str) -> None:
+    @pytest.mark.parametrize("cause", ["a program of another machine", "its library is missing"])
+    def test_a_host_that_cannot_run_it_is_told(self, tmp_path: Path, cause: str) -> None:
         files, programs = legacy()
-        with pytest.raises(KnitterError, match=says) as caught:
-            disk_of(tmp_path, EL6_PLAN, EL6 | files, programs=programs | {"sbin/grub": program})
-        assert "32-bit" in caught.value.hint
-
-    def test_without_the_library_it_is_linked_to(self, tmp_path: Path) -> None:
-        files, programs = legacy()
+        foreign = programs | {"sbin/grub": b"\x7fELF of another machine"}
         alone = {"sbin/grub": programs["sbin/grub"]}
-        with pytest.raises(KnitterError, match="this host cannot run"):
-            disk_of(tmp_path, EL6_PLAN, EL6 | files, programs=alone)
+        with pytest.raises(KnitterError, match="this host cannot run the image's /sbin/grub") as caught:
+            disk_of(tmp_path, EL6_PLAN, EL6 | files, programs=alone if "library" in cause else foreign)
+        assert "32-bit" in caught.value.hint
 
     @pytest.mark.parametrize(
         ("without", "says", "hint"),
@@ -251,6 +243,13 @@ class TestGrub2:
         assert " part_gpt lvm ext2 search_fs_uuid" in (tmp_path / "log").read_text()
         assert "set blsdir=/boot/loader/entries" in inside(disk, found, "/", "cat /boot/grub2/grub.cfg")
         assert "root=/dev/mapper/g-r ro " in inside(disk, found, "/", "cat /etc/kernel/cmdline")
+
+    @pytest.mark.parametrize(("content", "entries"), [(b"signed grub", False), (b"signed, with blscfg", True)])
+    def test_a_signed_grub_may_have_blscfg_built_in(self, tmp_path: Path, content: bytes, entries: bool) -> None:
+        found = plan(ESP, ROOT, firmware="uefi")
+        signed = tiny_root.VENDOR | {"boot/efi/EFI/tiny/grubx64.efi": content}
+        disk = disk_of(tmp_path, found, tiny_root.REDHAT | signed)
+        assert ("\nblscfg\n" in inside(disk, found, "/", "cat /boot/grub2/grub.cfg")) == entries
 
     @pytest.mark.parametrize("fallback", [True, False], ids=["with fbx64", "without"])
     def test_signed_loaders_stay_where_they_are_and_find_the_menu(self, tmp_path: Path, fallback: bool) -> None:
