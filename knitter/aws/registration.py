@@ -3,7 +3,7 @@
 Sources: Amazon EC2 API Reference, RegisterImage, Image; "Error codes for the Amazon EC2 API".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,10 @@ class Wanted:
     volume_type: str
     iops: int | None
     delete_on_termination: bool
+    ephemeral: tuple[str, ...]
+    """Devices of the instance store, the first of them for `ephemeral0`."""
     ena: bool
+    """false: SR-IOV is not promised either, whose driver is as old as the image then."""
     imds: str
     """`v2.0` (tokens are required) or `v1.0`."""
     tpm: bool
@@ -54,9 +57,9 @@ def plan_registration(wanted: Wanted) -> dict[str, Any]:
         "VirtualizationType": "hvm",
         "BootMode": wanted.boot_mode,
         "RootDeviceName": wanted.root_device,
-        "BlockDeviceMappings": [{"DeviceName": wanted.root_device, "Ebs": _said(ebs)}],
+        "BlockDeviceMappings": [{"DeviceName": wanted.root_device, "Ebs": _said(ebs)}, *_ephemeral(wanted)],
         "EnaSupport": wanted.ena,
-        "SriovNetSupport": "simple",
+        "SriovNetSupport": "simple" if wanted.ena else None,
         "ImdsSupport": "v2.0" if wanted.imds == "v2.0" else None,
         "TpmSupport": "v2.0" if wanted.tpm else None,
         "TagSpecifications": [{"ResourceType": "image", "Tags": as_list(wanted.tags | run_tag())}],
@@ -96,6 +99,7 @@ _BY_WORDS: Final = (
     (("iops",), "Iops"),
     (("volumetype",), "VolumeType"),
     (("smallerthansnapshot", "volumesize", "volumeofsize", "expectsize"), "VolumeSize"),
+    (("ephemeral", "virtualname"), "VirtualName"),
     (("rootdevice", "devicename", "blockdevicemapping"), "RootDeviceName"),
     (("description",), "Description"),
     (("taglimit", "tagkey", "tagvalue"), "TagSpecifications"),
@@ -105,6 +109,15 @@ _BY_WORDS: Final = (
 
 def _said(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _ephemeral(wanted: Wanted) -> list[dict[str, str]]:
+    return [{"DeviceName": device, "VirtualName": f"ephemeral{n}"} for n, device in enumerate(wanted.ephemeral)]
+
+
+def _virtual(mappings: Iterable[Mapping[str, Any]]) -> str:
+    """The instance store's part of *mappings*: `/dev/sdb ephemeral0, /dev/sdc ephemeral1`."""
+    return ", ".join(sorted(f"{one['DeviceName']} {one['VirtualName']}" for one in mappings if "VirtualName" in one))
 
 
 def _expected(wanted: Wanted) -> dict[str, str]:
@@ -117,13 +130,14 @@ def _expected(wanted: Wanted) -> dict[str, str]:
         "RootDeviceName": wanted.root_device,
         "BootMode": wanted.boot_mode,
         "EnaSupport": wanted.ena,
-        "SriovNetSupport": "simple",
+        "SriovNetSupport": "simple" if wanted.ena else "",
         "ImdsSupport": "v2.0" if wanted.imds == "v2.0" else "",
         "TpmSupport": "v2.0" if wanted.tpm else "",
         "SnapshotId": wanted.snapshot,
         "VolumeSize": wanted.size,
         "VolumeType": wanted.volume_type,
         "DeleteOnTermination": wanted.delete_on_termination,
+        "VirtualName": _virtual(_ephemeral(wanted)),
     }
     iops = {} if wanted.iops is None else {"Iops": wanted.iops}
     return {name: str(value) for name, value in {**fields, **iops}.items()} | {
@@ -132,10 +146,11 @@ def _expected(wanted: Wanted) -> dict[str, str]:
 
 
 def _shown(wanted: Wanted, found: Mapping[str, Any]) -> dict[str, str]:
-    devices = {device["DeviceName"]: device.get("Ebs", {}) for device in found.get("BlockDeviceMappings", [])}
+    mappings = found.get("BlockDeviceMappings", [])
+    devices = {device["DeviceName"]: device.get("Ebs", {}) for device in mappings}
     ebs = devices.get(wanted.root_device, {})
     tags = as_dict(found.get("Tags", []))
-    merged: dict[str, Any] = {"EnaSupport": False, **found, **ebs}
+    merged: dict[str, Any] = {"EnaSupport": False, **found, **ebs, "VirtualName": _virtual(mappings)}
     return {name: str(merged.get(name, "")) for name in _expected(wanted)} | {
         f"tag {key}": tags.get(key, "") for key in wanted.tags
     }

@@ -13,6 +13,7 @@ from knitter.lab.errors import ApiError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
 DEVICE: Final = re.compile(r"/dev/(sd[a-z]\d{0,2}|xvd[a-z]{1,2}\d{0,2})")
+_VIRTUAL: Final = re.compile(r"ephemeral(1?\d|2[0-3])")
 _CHOICES: Final = {
     "Architecture": ("i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"),
     "VirtualizationType": ("hvm", "paravirtual"),
@@ -116,9 +117,19 @@ def _mappings(call: Call) -> list[Answer]:
             raise _bad_mapping(f"Invalid device name '{name}'")
     if root not in names:
         raise _bad_mapping(f"The root device '{root}' is not in the block device mapping")
+    _check_virtual([one["VirtualName"] for one in asked if one.get("VirtualName") is not None])
     if not asked[names.index(root)].get("Ebs", {}).get("SnapshotId"):
         raise _bad_mapping(f"The mapping of the root device '{root}' has no snapshot")
     return [_mapping(call, one, is_root=one["DeviceName"] == root) for one in asked]
+
+
+def _check_virtual(names: Sequence[str]) -> None:
+    """Devices of the instance store: ephemeral0 to ephemeral23, each once."""
+    for name in names:
+        if not _VIRTUAL.fullmatch(name):
+            raise _bad_mapping(f"Invalid virtual name '{name}'")
+        if names.count(name) > 1:
+            raise _bad_mapping(f"The virtual name '{name}' is used in more than one block-device mapping")
 
 
 def _mapping(call: Call, asked: Mapping[str, Any], *, is_root: bool) -> Answer:

@@ -5,7 +5,7 @@ import string
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from knitter.recipe.base import Form, Problem, Section
+from knitter.recipe.base import Form, Problem, Section, twice
 from knitter.recipe.disk import VolumeSize
 from knitter.units import GIB, TIB, format_size
 
@@ -22,6 +22,13 @@ _TYPE_SIZES: Final = {"standard": (GIB, TIB), "io1": (4 * GIB, 16 * TIB), "io2":
 _NEED_IOPS: Final = ("io1", "io2")
 _TYPE_IOPS: Final = {"gp3": range(3000, 80001), "io1": range(100, 64001), "io2": range(100, 256001)}
 
+_Ephemeral = Annotated[
+    str,
+    Form(
+        r"/dev/(sd|xvd)[b-y]",
+        "a device that EC2 gives to instance store, such as /dev/sdb: one of /dev/sd or /dev/xvd, and b to y",
+    ),
+]
 _Description = Annotated[str, Form(r"[ -~]{0,255}", "one line of at most 255 ASCII characters")]
 
 
@@ -62,13 +69,16 @@ class Ami(Section):
     boot_mode: BootMode | None = None
     """Left out: what boot.firmware says: legacy-bios, uefi, or uefi-preferred for both."""
     ena: bool = True
-    """Enhanced networking, which every current instance type needs."""
+    """Enhanced networking, which every current instance type needs.  false: an image without its drivers, for types that
+    run on Xen, such as t2.medium."""
     imds: Literal["v2.0", "v1.0"] = "v2.0"
     """v2.0: instances answer only metadata requests that carry a token."""
     tpm: bool = False
     """NitroTPM 2.0; needs boot mode uefi."""
     volume: BlockDevice = BlockDevice()
     """The root volume."""
+    ephemeral: tuple[_Ephemeral, ...] = ()
+    """Devices of the instance store, of types that have one: the first is ephemeral0, the next ephemeral1, ..."""
     tags: dict[str, str] = {}
     """Of the AMI and its snapshot, besides knitter's own; at most 42."""
 
@@ -79,6 +89,8 @@ class Ami(Section):
     def _problems(self) -> Iterator[Problem]:
         if reason := _check_template(self.name):
             yield Problem(("name",), reason)
+        # /dev/sdb and /dev/xvdb are one device, so that 24 letters are EC2's 24 devices
+        yield from twice(("ephemeral",), tuple(device[-1] for device in self.ephemeral))
         if len(self.tags) > _TAGS:
             yield Problem(("tags",), f"{len(self.tags)} tags; EC2 allows 50, of which {OWN_TAGS} are knitter's")
         for key, value in self.tags.items():

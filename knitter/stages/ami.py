@@ -30,6 +30,7 @@ _WRITTEN: Final = {
     "VolumeSize": "ami.volume.size",
     "VolumeType": "ami.volume.type",
     "Iops": "ami.volume.iops",
+    "VirtualName": "ami.ephemeral",
     "TagSpecifications": "ami.tags",
 }
 """Parameter of RegisterImage -> where the recipe says it."""

@@ -22,6 +22,7 @@ def plan_image(build: Build, snapshot: str, *, name: str, tags: dict[str, str]) 
         volume_type=ami.volume.type,
         iops=ami.volume.iops,
         delete_on_termination=ami.volume.delete_on_termination,
+        ephemeral=ami.ephemeral,
         ena=ami.ena,
         imds=ami.imds,
         tpm=ami.tpm,

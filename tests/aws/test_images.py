@@ -32,6 +32,7 @@ def make_wanted(snapshot: str, key: str) -> Wanted:
         volume_type="gp3",
         iops=3500,
         delete_on_termination=True,
+        ephemeral=(),
         ena=True,
         imds="v2.0",
         tpm=False,
@@ -78,13 +79,36 @@ def test_imds_v1_and_tpm_are_said_as_the_api_wants_them() -> None:
     assert "Iops" not in plan["BlockDeviceMappings"][0]["Ebs"]
 
 
+def test_the_instance_store_is_mapped_in_order() -> None:
+    plan = plan_registration(replace(WANTED, ephemeral=("/dev/sdc", "/dev/sdb")))
+    assert plan["BlockDeviceMappings"][1:] == [
+        {"DeviceName": "/dev/sdc", "VirtualName": "ephemeral0"},
+        {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral1"},
+    ]
+
+
+def test_without_ena_there_is_no_enhanced_networking_at_all() -> None:
+    plan = plan_registration(replace(WANTED, ena=False))
+    assert (plan["EnaSupport"], "SriovNetSupport" in plan) == (False, False)
+
+
 def _as_described(wanted: Wanted) -> dict[str, Any]:
     plan = plan_registration(wanted)
     return {**plan, "RootDeviceType": "ebs", "Tags": plan.pop("TagSpecifications")[0]["Tags"]}
 
 
 def test_what_comes_back_as_sent_is_no_difference() -> None:
-    assert differences(WANTED, _as_described(WANTED)) == []
+    for wanted in (WANTED, replace(WANTED, ephemeral=("/dev/sdc", "/dev/sdb"), ena=False)):
+        assert differences(wanted, _as_described(wanted)) == []
+
+
+def test_another_order_of_the_instance_store_is_a_difference() -> None:
+    described = _as_described(replace(WANTED, ephemeral=("/dev/sdb",)))
+    assert differences(WANTED, described) == [("VirtualName", "", "/dev/sdb ephemeral0")]
+    turned = replace(WANTED, ephemeral=("/dev/sdc", "/dev/sdb"))
+    described = _as_described(replace(WANTED, ephemeral=("/dev/sdb", "/dev/sdc")))
+    expected, found = "/dev/sdb ephemeral1, /dev/sdc ephemeral0", "/dev/sdb ephemeral0, /dev/sdc ephemeral1"
+    assert differences(turned, described) == [("VirtualName", expected, found)]
 
 
 @pytest.mark.parametrize(

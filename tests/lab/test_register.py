@@ -77,6 +77,16 @@ def test_every_field_is_kept(ledger: Ledger) -> None:
     assert (image["RootDeviceName"], image["RootDeviceType"]) == ("/dev/xvda", "ebs")
 
 
+def virtual(*names: str) -> list[dict[str, Any]]:
+    stores = [{"DeviceName": f"/dev/sd{letter}", "VirtualName": name} for letter, name in zip("bcd", names, strict=False)]
+    return [*ebs(), *stores]
+
+
+def test_instance_store_is_kept(ledger: Ledger) -> None:
+    image = register(ledger, BlockDeviceMappings=virtual("ephemeral0", "ephemeral23"))
+    assert image["BlockDeviceMappings"][1:] == virtual("ephemeral0", "ephemeral23")[1:]
+
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("no name", {"Name": None}, "MissingParameter"),
     ("short name", {"Name": "ab"}, "InvalidAMIName.Malformed"),
@@ -95,6 +105,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("no root device", {"RootDeviceName": None}, "MissingParameter"),
     ("root not mapped", {"RootDeviceName": "/dev/sda1"}, "InvalidBlockDeviceMapping"),
     ("a device twice", {"BlockDeviceMappings": ebs() * 2}, "InvalidBlockDeviceMapping"),
+    ("an unknown virtual name", {"BlockDeviceMappings": virtual("ephemeral24")}, "InvalidBlockDeviceMapping"),
+    ("a virtual name twice", {"BlockDeviceMappings": virtual("ephemeral0", "ephemeral0")}, "InvalidBlockDeviceMapping"),
     ("root without a snapshot", {"BlockDeviceMappings": ebs(SnapshotId=None)}, "InvalidBlockDeviceMapping"),
     ("malformed snapshot id", {"BlockDeviceMappings": ebs(SnapshotId="snap-0bad")}, "InvalidSnapshotID.Malformed"),
     ("no such snapshot", {"BlockDeviceMappings": ebs(SnapshotId="snap-00000000")}, "InvalidSnapshot.NotFound"),

@@ -43,6 +43,8 @@ def test_what_the_recipe_says_is_what_is_registered(desk: Desk) -> None:
         "root_device": "/dev/sda1",
         "boot_mode": "legacy-bios",
         "imds": "v1.0",
+        "ena": False,
+        "ephemeral": ("/dev/sdb", "/dev/sdc"),
         "volume": {"type": "io2", "size": "9GiB", "iops": 500, "delete_on_termination": False},
         "tags": {"team": "a"},
     }
@@ -51,6 +53,9 @@ def test_what_the_recipe_says_is_what_is_registered(desk: Desk) -> None:
     assert found["Name"].startswith("x86_64 small (20261121)")
     assert found["Description"] == "For the tests"
     assert (found["RootDeviceName"], found["BootMode"], found.get("ImdsSupport")) == ("/dev/sda1", "legacy-bios", None)
+    assert (found["EnaSupport"], found.get("SriovNetSupport")) == (False, None)
+    stores = [(one["DeviceName"], one["VirtualName"]) for one in found["BlockDeviceMappings"][1:]]
+    assert stores == [("/dev/sdb", "ephemeral0"), ("/dev/sdc", "ephemeral1")]
     ebs = found["BlockDeviceMappings"][0]["Ebs"]
     assert (ebs["VolumeType"], ebs["VolumeSize"], ebs["Iops"], ebs["DeleteOnTermination"]) == ("io2", 9, 500, False)
     tags = as_dict(found["Tags"])
