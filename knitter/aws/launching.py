@@ -5,10 +5,10 @@ idempotency" (ClientToken).
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from knitter.aws.explain import explained
 from knitter.aws.network import Interface, Subnet
@@ -16,15 +16,20 @@ from knitter.aws.session import Cloud
 from knitter.aws.source import SourceImage
 from knitter.aws.tags import as_list
 from knitter.aws.wait import wait_known
-from knitter.errors import CloudError
+from knitter.errors import CloudError, KnitterError
 from knitter.progress import say
 from knitter.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeInfoTypeDef
 
 USUAL_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "x86_64": ("t3.medium", "t3a.medium", "m6i.large", "m5.large"),
     "arm64": ("t4g.medium", "m6g.large", "m7g.large"),
 }
 """By architecture: the cheapest that burst to 2 Gbit/s to EBS, more than a default gp3 volume takes, then others."""
+XEN_TYPES: Final = ("t2.medium", "m4.large")
+"""For an image without ENA, which all current types need."""
 ELSEWHERE: Final = frozenset(
     {
         "InsufficientInstanceCapacity",
@@ -90,7 +95,7 @@ def plan_launch(
     """The instance of *image* as *settings* want surrogates; its token is new."""
     return Launch(
         image=image,
-        types=settings.surrogate_types or USUAL_TYPES[image.architecture],
+        types=settings.surrogate_types or usual_types(image),
         subnets=subnets,
         groups=groups,
         user_data=user_data,
@@ -107,8 +112,12 @@ def plan_launch(
 def launch(cloud: Cloud, wanted: Launch) -> str:
     """Id of an instance that was started, `pending`.  Raises CloudError: with every refusal, if nowhere is capacity."""
     refused: list[str] = []
-    optimized = _find_optimized(cloud, wanted.types)
+    known = _find_types(cloud, wanted.types)
+    _check_ena(wanted.image, known)
+    optimized = {name for name, one in known.items() if one["EbsInfo"]["EbsOptimizedSupport"] != "unsupported"}
     for market, kind, subnet in _places(wanted):
+        if _needs_ena(known.get(kind)) and not wanted.image.ena:
+            continue
         say(f"starting a {kind} in {subnet.zone}{' (spot)' if market == 'spot' else ''}")
         try:
             request = plan_request(wanted, market, kind, subnet, optimized=kind in optimized)
@@ -139,15 +148,35 @@ def _places(wanted: Launch) -> Iterator[tuple[str, str, Subnet]]:
                 yield market, kind, subnet
 
 
-def _find_optimized(cloud: Cloud, types: tuple[str, ...]) -> frozenset[str]:
-    """Those of *types* that can be EBS-optimised, old ones only if asked; none if that is not to be learned."""
+def usual_types(image: SourceImage) -> tuple[str, ...]:
+    """The types that *image* is started on if nobody names others."""
+    return USUAL_TYPES[image.architecture] if image.ena else XEN_TYPES
+
+
+def _needs_ena(kind: "InstanceTypeInfoTypeDef | None") -> bool:
+    return kind is not None and kind["NetworkInfo"]["EnaSupport"] == "required"
+
+
+def _check_ena(image: SourceImage, known: "Mapping[str, InstanceTypeInfoTypeDef]") -> None:
+    """Raise KnitterError if *image* has no ENA and no type does without."""
+    if known and not image.ena and all(map(_needs_ena, known.values())):
+        raise KnitterError(
+            f"AMI {image.id} starts on none of the instance types",
+            details=f"it says it has no ENA, which {', '.join(known)} need",
+            hint=f"name types that run on Xen as surrogate_types in .doit.cfg, such as {' '.join(XEN_TYPES)}; some "
+            "regions have none",
+        )
+
+
+def _find_types(cloud: Cloud, types: tuple[str, ...]) -> "dict[str, InstanceTypeInfoTypeDef]":
+    """What is known of *types*, by name; nothing if that is not to be learned."""
     names: Any = list(types)
     try:
         with explained("asking what the instance types can do"):
             found = cloud.ec2.describe_instance_types(InstanceTypes=names)["InstanceTypes"]
     except CloudError:
-        return frozenset()  # RunInstances will say what is wrong with them
-    return frozenset(one["InstanceType"] for one in found if one["EbsInfo"]["EbsOptimizedSupport"] != "unsupported")
+        return {}  # RunInstances will say what is wrong with them
+    return {one["InstanceType"]: one for one in found}
 
 
 def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet, *, optimized: bool = False) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def run_instances(call: Call) -> Answer:
         return _answer(made[1])
     image, kind = _image(call), _type(call)
     uefi = _boots_by_uefi(image, kind)
+    _check_ena(image, kind)
     wanted = _mappings(call, image)
     _check(call)
     data, zone = _user_data(call), _zone(call)
@@ -90,6 +91,16 @@ def _boots_by_uefi(image: Image, kind: Mapping[str, Any]) -> bool:
         message = f"The instance type '{kind['InstanceType']}' does not support the boot mode '{mode}' of the AMI."
         raise ApiError("InvalidParameterCombination", message)
     return bool(mode == "uefi")
+
+
+def _check_ena(image: Image, kind: Mapping[str, Any]) -> None:
+    """Most types need an image that says it has ENA."""
+    if kind["NetworkInfo"]["EnaSupport"] == "required" and not image.fields["EnaSupport"]:
+        message = (
+            "Enhanced networking with the Elastic Network Adapter (ENA) is required for the "
+            f"'{kind['InstanceType']}' instance type. Ensure that you are using an AMI that is enabled for ENA."
+        )
+        raise ApiError("InvalidParameterCombination", message)
 
 
 def _check_machines(call: Call, image: Image) -> None:

@@ -69,8 +69,8 @@ class Ami(Section):
     boot_mode: BootMode | None = None
     """Left out: what boot.firmware says: legacy-bios, uefi, or uefi-preferred for both."""
     ena: bool = True
-    """Enhanced networking, which every current instance type needs.  false: an image without its drivers, for types that
-    run on Xen, such as t2.medium."""
+    """Enhanced networking, which every current instance type needs.  false: an image without its drivers, for types
+    that run on Xen, such as t2.medium."""
     imds: Literal["v2.0", "v1.0"] = "v2.0"
     """v2.0: instances answer only metadata requests that carry a token."""
     tpm: bool = False

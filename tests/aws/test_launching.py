@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from knitter.aws import volumes
-from knitter.aws.launching import Launch, plan_request
+from knitter.aws.launching import XEN_TYPES, Launch, launch, plan_request, usual_types
 from knitter.aws.network import Subnet, check_sources
+from knitter.aws.session import Cloud
 from knitter.aws.source import SourceImage
 from knitter.aws.start import Order, plan_start
 from knitter.errors import KnitterError
@@ -84,6 +85,20 @@ def test_profile_and_tenancy_are_given_if_wanted() -> None:
     arn = "arn:aws:iam::123456789012:instance-profile/writer"
     assert plan(profile=arn)["IamInstanceProfile"] == {"Arn": arn}
     assert plan(tenancy="dedicated")["Placement"] == {"Tenancy": "dedicated"}
+
+
+def test_an_image_without_ena_is_started_where_it_is_not_needed() -> None:
+    assert usual_types(IMAGE)[0] == "t3.medium"
+    assert usual_types(replace(IMAGE, ena=False)) == XEN_TYPES
+
+
+@pytest.mark.lab
+def test_types_that_need_ena_are_refused_with_what_to_do(cloud: Cloud) -> None:
+    old = replace(WANTED, image=replace(IMAGE, ena=False), types=("t3.medium", "m5.large"))
+    with pytest.raises(KnitterError, match="starts on none of the instance types") as caught:
+        launch(cloud, old)
+    assert "no ENA, which" in caught.value.details
+    assert "surrogate_types in .doit.cfg, such as t2.medium" in caught.value.hint
 
 
 ORDER = volumes.VolumeOrder(

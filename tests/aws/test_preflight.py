@@ -187,6 +187,15 @@ def test_an_ami_that_will_not_boot_on_the_types(cloud: Cloud) -> None:
 
 
 @pytest.mark.lab
+def test_an_ami_without_ena_does_not_stop_its_build_for_types_it_is_not_meant_for(cloud: Cloud) -> None:
+    settings = Settings(region=cloud.region, surrogate_types=("t3.medium",))
+    coming = [Coming("old", "x86_64", "legacy-bios", ena=False)]
+    found = examine(lambda: cloud, Plan(settings, ["surrogate"], coming=coming))
+    assert problems(found) == []
+    assert any(one.state == "note" and "AMI of old: does not boot on t3.medium" in one.line for one in found)
+
+
+@pytest.mark.lab
 def test_a_source_that_is_not_found_does_not_hide_the_rest(cloud: Cloud) -> None:
     def missing(_: Cloud) -> SourceImage:
         raise CloudError("there is no AMI ami-1", code="InvalidAMIID.NotFound", hint="correct surrogate_image")

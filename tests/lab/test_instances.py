@@ -115,6 +115,14 @@ def test_each_instance_has_an_address_of_its_own(ec2: Any, image: str) -> None:
     ec2.terminate_instances(InstanceIds=made)
 
 
+def test_an_image_without_ena_runs_where_it_is_not_needed(ec2: Any, snapshot: str, launch: Callable[..., str]) -> None:
+    """EC2 user guide, "Enable enhanced networking with ENA": on the others it is required."""
+    old = make_image(ec2, snapshot, EnaSupport=False)
+    code, _, message = refusal(launch, ImageId=old)
+    assert (code, "ENA) is required for the 't3.micro'" in message) == ("InvalidParameterCombination", True)
+    assert reach(ec2, launch(ImageId=old, InstanceType="t2.micro"), "running")["EnaSupport"] is False
+
+
 @pytest.mark.parametrize(("behaviour", "end"), [("stop", "stopped"), ("terminate", "terminated")])
 def test_a_machine_that_switches_itself_off(ec2: Any, launch: Callable[..., str], behaviour: str, end: str) -> None:
     """RunInstances, InstanceInitiatedShutdownBehavior."""

@@ -78,7 +78,9 @@ def test_every_field_is_kept(ledger: Ledger) -> None:
 
 
 def virtual(*names: str) -> list[dict[str, Any]]:
-    stores = [{"DeviceName": f"/dev/sd{letter}", "VirtualName": name} for letter, name in zip("bcd", names, strict=False)]
+    stores = [
+        {"DeviceName": f"/dev/sd{letter}", "VirtualName": name} for letter, name in zip("bcd", names, strict=False)
+    ]
     return [*ebs(), *stores]
 
 

@@ -6,7 +6,7 @@ Sources: EC2 User Guide, "Instance type boot mode requirements"; API Reference, 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from knitter.aws.preflight.finding import Finding, asked, ok, problem
+from knitter.aws.preflight.finding import Finding, asked, note, ok, problem
 from knitter.aws.preflight.plan import Image
 from knitter.aws.session import Cloud
 
@@ -77,5 +77,8 @@ def _boots_somewhere(image: Image, kinds: "Sequence[InstanceTypeInfoTypeDef]") -
     refused = {one["InstanceType"]: refusal(one, image) for one in meant}
     if meant and all(refused.values()):
         kind, why = next(iter(refused.items()))
+        if not image.ena:  # it was not meant for them: doit launch has types of its own for it
+            yield note(f"AMI of {image.name}", f"does not boot on {kind}: {why}")
+            return
         hint = "correct boot.firmware, ami.boot_mode or ami.ena in recipe.toml, or name other types"
         yield problem(f"AMI of {image.name}", f"does not boot on {kind}: {why}", hint)
