@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from knitter.recipe.ami import Ami, BlockDevice, BootMode, check_name
-from knitter.recipe.base import Form, Line, Problem, Section
+from knitter.recipe.base import Form, Line, Problem, Section, twice
 from knitter.recipe.boot import Boot, Check, Firmware, Probe
 from knitter.recipe.disk import Disk
 from knitter.recipe.lvm import VolumeFilesystem
@@ -21,6 +21,8 @@ __all__ = [
     "Ami", "Architecture", "BlockDevice", "Boot", "BootMode", "Check", "DebianPackages", "Disk", "File", "Firmware",
     "Packages", "Probe", "Recipe", "RedhatPackages", "Repository", "System", "User",
 ]  # fmt: skip
+
+Need = Literal["vsyscall"]
 
 NOT_WRITTEN: Final = ("name", "directory", "parents")
 """Of Recipe: what its folder says, not its file."""
@@ -52,6 +54,8 @@ class Recipe(Section):
     """One line, shown by `doit list`."""
     via: Literal["direct", "surrogate"] | None = None
     """How the disk becomes a snapshot.  Left out: as .doit.cfg says."""
+    needs: tuple[Need, ...] = ()
+    """What the host that builds it must have.  vsyscall: the page of that name, without which programs of EL 6 die."""
     packages: Packages
     """What the root file system is bootstrapped from."""
     system: System = System()
@@ -84,6 +88,7 @@ class Recipe(Section):
         return found[0] if found else self.directory / relative
 
     def _problems(self) -> Iterator[Problem]:
+        yield from twice(("needs",), self.needs)
         yield from self._grub_legacy() if self.boot.loader == "grub-legacy" else self._firmware()
         yield from self._boot_mode()
         if self.packages.family != "redhat":

@@ -20,6 +20,7 @@ from knitter.errors import KnitterError
 from knitter.fetch import Download, NotOnMirrorError, fetch
 from knitter.files import sha256_of
 from knitter.lock import Lock
+from knitter.machine import needs
 from knitter.receipt import Receipt
 from knitter.recipe.base import path_text
 from knitter.recipe.model import Recipe
@@ -63,6 +64,7 @@ class Packages(Stage):
 
     def make(self, build: Build, work: Work) -> Made:
         """Write packages.lock and fill the cache."""
+        needs.require(build.recipe.needs)  # before anything is fetched
         output = work.directory / OUTPUT
         if (pin := _pin(build.recipe)).is_file():
             _bring_pinned(build, work, pin)

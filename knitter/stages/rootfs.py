@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from knitter.cache import Cache
 from knitter.distro import archive, overlay
-from knitter.machine import tools
+from knitter.machine import needs, tools
 from knitter.machine.scratch import require_space, scratch
 from knitter.progress import say
 from knitter.root import base
@@ -48,6 +48,7 @@ class Rootfs(Stage):
         """Write rootfs.tar."""
         family = family_of(build.recipe)
         tools.require((*_TOOLS, *family.tools))
+        needs.require(build.recipe.needs)
         lock, cache = Packages().lock(build), Cache(build.settings.cache_directory)
         room = family.growth * sum(package.size for package in lock.packages)
         require_space(work.directory, room)
