@@ -2,12 +2,12 @@
 # ruff: noqa: PLC0415 (paramiko takes a while to import: only who logs in pays)
 
 import logging
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -42,7 +42,7 @@ class Endpoint:
     port: int
     user: str
     host_key: str
-    """The public key that the host must present."""
+    """The public key that the host must present; "": whichever it has, for hosts that cannot be given one."""
     proxy: tuple[str, ...] = ()
     """A program and its arguments whose stdin and stdout carry the connection; without one, TCP does."""
 
@@ -100,6 +100,13 @@ class Ssh:
             stream.write(command.stdin)
             yield stream
 
+    @property
+    def host_key(self) -> str:
+        """The public key that the host presented."""
+        from knitter.machine.handshake import shown_key
+
+        return shown_key(self._transport)
+
     def close(self) -> None:
         """Log out.  Safe to repeat."""
         self._transport.close()
@@ -143,10 +150,14 @@ class Ssh:
         return LostError(f"the connection to {self.name} was lost", details="\n".join(filter(None, said)))
 
 
+_TIMEOUT: Final = 'timeout -k 5 1 true 2>&- && exec timeout -k 5 "$@"; exec timeout "$@"'
+"""coreutils before 8.5 know no -k, and no fractions of a second."""
+
+
 def plan_argv(asked: Command, timeout: float | None) -> tuple[str, ...]:
     """The arguments that do *asked* on another host: its directory, environment and deadline come in front."""
     enter = ("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(asked.cwd)) if asked.cwd else ()
-    limit = () if timeout is None else ("timeout", "-k", "5", f"{timeout:g}")
+    limit = () if timeout is None else ("sh", "-c", _TIMEOUT, "sh", str(math.ceil(timeout)))
     return ("env", "LC_ALL=C", *(f"{name}={value}" for name, value in asked.env.items()), *enter, *limit, *asked.argv)
 
 
@@ -186,7 +197,7 @@ def connect(
     """
     import paramiko
 
-    from knitter.machine.packets import Packets
+    from knitter.machine.handshake import log_in, open_transport
 
     logging.getLogger("paramiko").addHandler(_MUTE)
     wire = _dial(endpoint)
@@ -194,9 +205,9 @@ def connect(
         stack.callback(wire.close)
         try:
             wire.wait_greeting(meanwhile, greeting)
-            transport = paramiko.Transport(wire.socket, packetizer_class=Packets)
+            transport = open_transport(wire.socket, endpoint)
             stack.callback(transport.close)
-            _log_in(transport, endpoint, key)
+            log_in(transport, endpoint, key)
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _unanswered(endpoint, str(error) or "hung up", wire.last_words()) from error
         stack.pop_all()
@@ -212,23 +223,3 @@ def _dial(endpoint: Endpoint) -> Wire:
 
 def _unanswered(endpoint: Endpoint, *details: str) -> UnansweredError:
     return UnansweredError(f"{endpoint} does not let knitter in", details="\n".join(filter(None, details)))
-
-
-def _log_in(transport: "paramiko.Transport", endpoint: Endpoint, key: Key) -> None:
-    import paramiko
-
-    from knitter.machine.packets import CIPHERS
-
-    kind = endpoint.host_key.split()[0]
-    options = transport.get_security_options()
-    options.key_types, options.ciphers = [kind], CIPHERS
-    transport.banner_timeout = transport.auth_timeout = PATIENCE
-    transport.start_client(timeout=PATIENCE)
-    shown = transport.get_remote_server_key()
-    if f"{shown.get_name()} {shown.get_base64()}" != " ".join(endpoint.host_key.split()[:2]):
-        raise KnitterError(
-            f"{endpoint} presents another host key",
-            details=f"expected: {endpoint.host_key}\nfound:    {shown.get_name()} {shown.get_base64()}",
-            hint="somebody else answers there, or the image made its own key instead of taking the one it was given",
-        )
-    transport.auth_publickey(endpoint.user, paramiko.Ed25519Key.from_private_key(StringIO(key.private)))

@@ -3,9 +3,13 @@
 import os
 import shlex
 from pathlib import Path
+from typing import Final
 
 from knitter.machine.keys import Key
 from knitter.machine.ssh import Endpoint
+
+_OLD: Final = {"HostKeyAlgorithms": "+ssh-rsa", "PubkeyAcceptedAlgorithms": "+ssh-rsa"}
+"""A server whose only key is RSA may be so old that it signs with SHA-1, which today's ssh takes only if told so."""
 
 
 def write_files(directory: Path, name: str, endpoint: Endpoint, key: Key) -> str:
@@ -22,6 +26,7 @@ def write_files(directory: Path, name: str, endpoint: Endpoint, key: Key) -> str
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": _quoted(known_hosts),
         "StrictHostKeyChecking": "yes",
+        **(_OLD if endpoint.host_key.startswith("ssh-rsa ") else {}),
         **({"ProxyCommand": shlex.join(endpoint.proxy).replace("%", "%%")} if endpoint.proxy else {}),
     }
     lines = [f"Host {name}", *(f"    {option} {value}" for option, value in options.items())]

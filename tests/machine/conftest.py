@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,16 @@ SetEnv HOME={directory}
 """
 
 
+OLD = """
+KexAlgorithms diffie-hellman-group-exchange-sha256
+HostKeyAlgorithms ssh-rsa
+PubkeyAcceptedAlgorithms ssh-rsa
+Ciphers aes128-ctr
+MACs hmac-sha1
+"""
+"""Of what OpenSSH 5.3 knows, the best."""
+
+
 @dataclass
 class Server:
     endpoint: Endpoint
@@ -38,14 +49,26 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    host, user = new_key(), new_key()
+    with _serving(tmp_path, new_key(), new_key()) as made:
+        yield made
+
+
+@pytest.fixture
+def old_server(tmp_path: Path) -> Iterator[Server]:
+    """One that speaks as EL 6 does."""
+    with _serving(tmp_path, new_key("rsa"), new_key("rsa"), OLD) as made:
+        yield made
+
+
+@contextmanager
+def _serving(tmp_path: Path, host: Key, user: Key, more: str = "") -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (tmp_path / "host_key").write_text(host.private)
     (tmp_path / "host_key").chmod(0o600)
     (tmp_path / "authorized_keys").write_text(f"{user.public}\n")
-    (tmp_path / "sshd_config").write_text(CONFIG.format(port=port, directory=tmp_path))
+    (tmp_path / "sshd_config").write_text(CONFIG.format(port=port, directory=tmp_path) + more)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, and only systemd makes it
     sshd = tools.find("sshd")

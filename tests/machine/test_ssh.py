@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from knitter import interrupt
 from knitter.command import command, script
 from knitter.errors import CommandError, KnitterError
 from knitter.machine import packets
+from knitter.machine.handshake import OldTransport
 from knitter.machine.keys import new_key
-from knitter.machine.ssh import Endpoint, LostError, Ssh, UnansweredError, connect, lease, plan_argv
+from knitter.machine.local import Local
+from knitter.machine.ssh import _TIMEOUT, Endpoint, LostError, Ssh, UnansweredError, connect, lease, plan_argv
 from knitter.machine.stream import Stream
 from tests.machine.conftest import Server
 
@@ -42,8 +45,19 @@ def test_what_comes_before_a_command() -> None:
     assert plan_argv(full, 2.5) == (
         *("env", "LC_ALL=C", "A=b c"),
         *("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", "/a b"),
-        *("timeout", "-k", "5", "2.5", "ls"),
+        *("sh", "-c", _TIMEOUT, "sh", "3", "ls"),
     )
+
+
+@pytest.mark.lab
+def test_a_timeout_that_knows_no_kill_after_is_used_as_it_is(tmp_path: Path) -> None:
+    old = tmp_path / "timeout"  # as coreutils before 8.5
+    old.write_text('#!/bin/sh\ntest "$1" = -k && exit 125\necho "limit $1"; shift; exec "$@"\n')
+    old.chmod(0o755)
+    asked = plan_argv(command("echo", "a b"), 2.5)
+    done = Local().run(command(*asked, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}))
+    assert done.text == "limit 3\na b"
+    assert Local().run(command(*asked)).text == "a b"
 
 
 def test_who_is_not_root_becomes_root() -> None:
@@ -159,6 +173,20 @@ class TestConnect:
             with pytest.raises(LostError):
                 connect(endpoint, new_key(), meanwhile=lost)
             assert time.monotonic() - start < 5
+
+    def test_a_host_that_makes_its_own_key_shows_it(self, server: Server) -> None:
+        with closing(connect(replace(server.endpoint, host_key=""), server.key)) as found:
+            assert found.host_key == server.endpoint.host_key
+
+    def test_a_server_as_old_as_el_6(self, old_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        nothing = property(lambda _: {}, lambda _, value: None)  # today's sshd always says more than it accepts
+        monkeypatch.setattr(OldTransport, "server_extensions", nothing, raising=False)
+        with closing(connect(replace(old_server.endpoint, host_key=""), old_server.key)) as found:
+            assert found.host_key == old_server.endpoint.host_key
+            if ROOT:
+                assert found.run(script("echo hello"), timeout=20).text == "hello"
+        with pytest.raises(UnansweredError, match="does not let knitter in"):
+            connect(old_server.endpoint, old_server.key)  # a key that was given is never let sign with SHA-1
 
     def test_a_server_that_comes_late_is_waited_for(self, server: Server) -> None:
         server.process.send_signal(signal.SIGSTOP)
