@@ -134,7 +134,7 @@ def plan_drive(disk: Disk) -> Drive:
 
 def plan_hardware(spec: Spec, chosen: accelerator.Accelerator) -> qemu.Hardware:
     """The machine that *spec* asks for."""
-    return qemu.Hardware(spec.firmware, chosen, spec.architecture, spec.memory, spec.cpus, SLOTS)
+    return qemu.Hardware(spec.firmware, chosen, spec.architecture, spec.memory, spec.cpus, slots=SLOTS)
 
 
 def plan_instance(spec: Spec) -> Instance:

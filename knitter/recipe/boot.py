@@ -11,6 +11,7 @@ from knitter.units import GIB, MIB
 
 Firmware = Literal["bios", "uefi", "both"]
 Loader = Literal["grub", "grub-legacy"]
+Bus = Literal["nvme", "virtio"]
 
 _MEMORY_SMALLEST: Final = 256 * MIB
 
@@ -61,12 +62,21 @@ class Check(Section):
     """Who logs in over SSH; must become root with sudo, or be root."""
     timeout: Annotated[int, Field(ge=10, le=3600)] = 600
     """Seconds from power-on until every check has passed: 10 to 3600."""
+    disks: tuple[Bus, ...] = ("nvme",)
+    """How the guest's disk is plugged in, one boot for each: nvme, as on current types, and virtio, as the kernels of
+    old images know it better."""
+    host_key: Literal["given", "own"] = "given"
+    """given: cloud-init installs the SSH host key that it finds in the user data, and SSH must answer with it.  own:
+    the image makes its own, and whichever that is, is taken, SHA-1 included."""
     probes: tuple[Probe, ...] = ()
     """Commands of the recipe's own."""
     memory: Size = GIB
     """Of the guest."""
 
     def _problems(self) -> Iterator[Problem]:
+        if not self.disks:
+            yield Problem(("disks",), 'must hold at least one, such as "nvme"')
+        yield from twice(("disks",), self.disks)
         yield from twice(("probes",), tuple(probe.name for probe in self.probes), "name")
         if self.memory < _MEMORY_SMALLEST:
             yield Problem(("memory",), at_least(_MEMORY_SMALLEST, "a kernel and its initramfs need it"))

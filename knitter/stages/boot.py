@@ -13,7 +13,7 @@ from knitter.stages.stage import Made, Stage, Work, section
 
 
 class Boot(Stage):
-    """Boots the disk under QEMU through each firmware the recipe names."""
+    """Boots the disk under QEMU through each firmware, and from each kind of disk, that the recipe names."""
 
     name = "boot"
     revision = 1
@@ -39,8 +39,8 @@ class Boot(Stage):
         from knitter.stages import guest  # noqa: PLC0415 only who boots pays for QEMU's room
 
         found = guest.inspect_all(build, work)
-        digest = digest_of({firmware: list(findings.passed) for firmware, findings in found.items()})
-        return Made(digest, facts={firmware: guest.facts(build, firmware, seen) for firmware, seen in found.items()})
+        digest = digest_of({str(variant): list(findings.passed) for variant, findings in found.items()})
+        return Made(digest, facts={str(variant): guest.facts(build, variant, seen) for variant, seen in found.items()})
 
     def clean(self, build: Build) -> None:
         """Remove the consoles, too, also of a guest that was kept open."""

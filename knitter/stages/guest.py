@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -24,17 +24,17 @@ from knitter.stages.disk import RAW, Disk
 from knitter.stages.stage import Work
 from knitter.units import GIB
 from knitter.vm import accelerator, login, qemu
-from knitter.vm.inspection import Findings, inspect
+from knitter.vm.inspection import Findings, Variant, inspect
 from knitter.vm.metadata import Instance
 from knitter.vm.qemu import Firmware, Hardware
 
 CORES_FOR_TWO: Final = 4
-"""From so many on, both firmwares are tried side by side."""
+"""From so many on, two ways of booting are tried side by side."""
 
 
-def console_path(build: Build, firmware: Firmware) -> Path:
-    """Where the serial console of the guest that boots through *firmware* is written, as it comes."""
-    return build.directory / "logs" / f"console-{firmware}.log"
+def console_path(build: Build, variant: Variant) -> Path:
+    """Where the serial console of the guest that boots like that is written, as it comes."""
+    return build.directory / "logs" / f"console-{variant}.log"
 
 
 def plan_firmwares(recipe: Recipe) -> tuple[Firmware, ...]:
@@ -46,41 +46,46 @@ def plan_firmwares(recipe: Recipe) -> tuple[Firmware, ...]:
             return (one,)
 
 
+def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
+    """In which ways the disk must boot."""
+    return tuple(Variant(firmware, disk) for firmware in plan_firmwares(recipe) for disk in recipe.check.disks)
+
+
 def plan_volume(recipe: Recipe) -> int:
     """Bytes of the guest's volume: a quarter more than the AMI's, so that the root has room to grow into."""
     size = max(recipe.disk.size, recipe.ami.volume.size or 0)
     return size + max(1, size // GIB // 4) * GIB
 
 
-def inspect_all(build: Build, work: Work) -> dict[Firmware, Findings]:
-    """Boot through each firmware and look.  Raises KnitterError at the first thing that is not as it should be."""
+def inspect_all(build: Build, work: Work) -> dict[Variant, Findings]:
+    """Boot in each way and look.  Raises KnitterError at the first thing that is not as it should be."""
     say("choosing how guests run")
     chosen = _accelerator(build)
-    firmwares = plan_firmwares(build.recipe)
-    if len(firmwares) == 1 or len(os.sched_getaffinity(0)) < CORES_FOR_TWO:
-        return {firmware: _inspect(build, work, firmware, chosen) for firmware in firmwares}
-    with ThreadPoolExecutor(len(firmwares)) as pool:
-        futures = [pool.submit(copy_context().run, _inspect, build, work, one, chosen) for one in firmwares]
+    variants = plan_variants(build.recipe)
+    if len(variants) == 1 or len(os.sched_getaffinity(0)) < CORES_FOR_TWO:
+        return {variant: _inspect(build, work, variant, chosen) for variant in variants}
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(copy_context().run, _inspect, build, work, one, chosen) for one in variants]
         try:
-            return {firmware: future.result() for firmware, future in zip(firmwares, futures, strict=True)}
+            return {variant: future.result() for variant, future in zip(variants, futures, strict=True)}
         except KeyboardInterrupt:
             interrupt.stop()  # it came to this thread alone
             raise
 
 
-def _inspect(build: Build, work: Work, firmware: Firmware, chosen: accelerator.Accelerator) -> Findings:
-    directory = work.directory / firmware
+def _inspect(build: Build, work: Work, variant: Variant, chosen: accelerator.Accelerator) -> Findings:
+    directory = work.directory / str(variant)
     directory.mkdir()
-    secrets = login.new_secrets()
-    console = console_path(build, firmware)
-    with _power_on(build, firmware, chosen, secrets, directory=directory, console=console, log=work.log) as guest:
-        return inspect(guest, build.recipe, firmware, secrets, log=work.log)
+    secrets = login.new_secrets(build.recipe.check)
+    console = console_path(build, variant)
+    with _power_on(build, variant, chosen, secrets, directory=directory, console=console, log=work.log) as guest:
+        return inspect(guest, build.recipe, variant, secrets, log=work.log)
 
 
 @contextmanager
 def _power_on(
     build: Build,
-    firmware: Firmware,
+    variant: Variant,
     chosen: accelerator.Accelerator,
     secrets: login.Secrets,
     *,
@@ -98,7 +103,7 @@ def _power_on(
         region=build.settings.region,
         id=f"i-0{token_hex(8)}",  # of its own, as each instance has: by it cloud-init knows a first boot
     )
-    hardware = Hardware(firmware, chosen, recipe.packages.architecture, recipe.check.memory)
+    hardware = Hardware(variant.firmware, chosen, recipe.packages.architecture, recipe.check.memory, disk=variant.disk)
     with qemu.lease(
         hardware,
         instance,
@@ -119,13 +124,13 @@ def _accelerator(build: Build) -> accelerator.Accelerator:
     )
 
 
-def facts(build: Build, firmware: Firmware, findings: Findings) -> JsonValue:
-    """What the receipt tells of one firmware."""
+def facts(build: Build, variant: Variant, findings: Findings) -> JsonValue:
+    """What the receipt tells of one way of booting."""
     return {
         "checks": list(findings.passed),
         "kernel": findings.kernel,
         "system": findings.system,
-        "console": str(console_path(build, firmware).relative_to(build.directory)),
+        "console": str(console_path(build, variant).relative_to(build.directory)),
     }
 
 
@@ -154,19 +159,20 @@ def keep(build: Build, *, firmware: Firmware | None = None) -> Iterator[Session]
     firmware: the recipe's first one if None.
     Raises KnitterError if it does not boot, or another one of this recipe is kept open already.
     """
-    firmware = firmware or plan_firmwares(build.recipe)[0]
-    chosen, secrets, logs = _accelerator(build), login.new_secrets(), build.directory / "logs"
+    variant = plan_variants(build.recipe)[0]
+    variant = replace(variant, firmware=firmware or variant.firmware)
+    chosen, secrets, logs = _accelerator(build), login.new_secrets(build.recipe.check), build.directory / "logs"
     console, log = logs / "console-keep.log", logs / "keep.log"
     with (
         _keep_directory(build) as directory,
-        _power_on(build, firmware, chosen, secrets, directory=directory, console=console, log=log) as guest,
+        _power_on(build, variant, chosen, secrets, directory=directory, console=console, log=log) as guest,
     ):
         endpoint = login.plan_endpoint(guest, build.recipe.check.user, secrets)
         watch = login.Watch(guest, name=build.recipe.name, log=log)
-        with login.lease(endpoint, secrets.user, watch=watch, seconds=build.recipe.check.timeout):
-            pass  # it answers
+        with login.lease(endpoint, secrets.user, watch=watch, seconds=build.recipe.check.timeout) as machine:
+            endpoint = replace(endpoint, host_key=machine.host_key)  # it answers, and that is who it is from now on
         command = write_files(directory, build.recipe.name, endpoint, secrets.user)
-        yield Session(command, guest.console, firmware, chosen, guest)
+        yield Session(command, guest.console, variant.firmware, chosen, guest)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class _Watch:
 def _inspect(build: Build, work: Work, host: Surrogate, watch: _Watch) -> Findings:
     instance, recipe = host.instance, build.recipe
     address = GUEST_ADDRESS if host.cloud.name == "lab" else instance.addresses["private_ip"]
-    place = Place(instance.root_volume.replace("-", ""), address)
+    place = Place(instance.root_volume.replace("-", ""), address, ("nvme", "xen"))
     probes = plan_checks(recipe, _FIRMWARES.get(instance.boot_mode, "bios"), now=time.time(), place=place)
     machine = host.connect()
     try:

@@ -18,7 +18,12 @@ SIGNS: Final[tuple[tuple[str, str], ...]] = (
     (r"UEFI Interactive Shell|^Shell>", "the UEFI firmware found nothing to boot"),
     (r"^grub rescue>", "GRUB did not find its files"),
     (r"^grub>", "GRUB found no menu"),
+    (r"^GRUB (Hard Disk|Geom|Read) Error|^Error \d+(:|$)", "GRUB legacy did not find its files"),
     (r"^\(initramfs\)", "the initramfs did not find the root file system"),
+    (
+        r"^dracut Warning: (Boot has failed|Could not boot)|^dracut:/#",
+        "the initramfs did not find the root file system",
+    ),
     (r"You are in emergency mode", "the system went into emergency mode"),
 )
 

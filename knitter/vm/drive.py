@@ -1,4 +1,7 @@
-"""A guest's disk, as EC2 shows an EBS volume: NVMe with the volume's id as its serial; plugged in at will."""
+"""A guest's disk, as EC2 shows an EBS volume: NVMe with the volume's id as its serial; plugged in at will.
+
+For systems that know it better, virtio with the same serial, which stays where it was plugged at power-on.
+"""
 
 import time
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from typing import Any, Final, Literal
 from knitter.command import command
 from knitter.errors import KnitterError
 from knitter.machine.local import Local
+from knitter.recipe.boot import Bus
 from knitter.vm.monitor import Monitor
 
 COPYING: Final = ".copying"
@@ -33,7 +37,8 @@ class Drive:
     serial: str
     """At most 20 characters, all that NVMe has room for."""
     slot: int
-    """The number of its PCI Express slot, from 1."""
+    """The number of its PCI Express slot, from 1; of an NVMe disk."""
+    bus: Bus = "nvme"
 
     def nodes(self) -> tuple[dict[str, Any], ...]:
         """QEMU's block nodes, in order of their making."""
@@ -46,8 +51,12 @@ class Drive:
 
     def device(self) -> dict[str, Any]:
         """QEMU's device."""
-        identity = {"driver": "nvme", "id": f"nvme-{self.name}", "drive": self.name}
-        return identity | {"serial": self.serial, "bus": f"slot{self.slot}"}
+        identity = {"id": f"{self.bus}-{self.name}", "drive": self.name, "serial": self.serial}
+        match self.bus:
+            case "nvme":
+                return {"driver": "nvme", **identity, "bus": f"slot{self.slot}"}
+            case "virtio":  # not in a slot: there it would be virtio 1.0, which kernels before 4.0 do not know
+                return {"driver": "virtio-blk-pci", **identity}
 
 
 def plug(monitor: Monitor, drive: Drive) -> None:

@@ -11,14 +11,16 @@ from knitter.errors import KnitterError
 from knitter.machine import Output
 from knitter.machine.ssh import Ssh
 from knitter.progress import say
-from knitter.recipe.boot import Probe
+from knitter.recipe.boot import Bus, Probe
 from knitter.recipe.model import Recipe
 from knitter.vm import login, qemu
-from knitter.vm.checks import ABOUT, plan_checks
+from knitter.vm.checks import ABOUT, Place, plan_checks
 from knitter.vm.qemu import Firmware
 
 PINNED: str = "SSH answers with the host key it was given"
 """A check that logging in makes."""
+UNPINNED: str = "SSH answers with a host key of its own"
+"""What it shows of an image that cannot be given one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,19 @@ class Findings:
     kernel: str
     """Release, such as `6.1.0-28-cloud-amd64`."""
     system: str
-    """As /etc/os-release calls itself."""
+    """As it calls itself in /etc/os-release, or in what there was before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of the ways in which a disk must boot."""
+
+    firmware: Firmware
+    disk: Bus = "nvme"
+
+    def __str__(self) -> str:
+        """Such as `bios`, or `bios-virtio`."""
+        return self.firmware if self.disk == "nvme" else f"{self.firmware}-{self.disk}"
 
 
 class Watch(Protocol):
@@ -45,13 +59,15 @@ class Watch(Protocol):
         """The error *brief*, with what is known of the system."""
 
 
-def inspect(guest: qemu.Guest, recipe: Recipe, firmware: Firmware, secrets: login.Secrets, *, log: Path) -> Findings:
+def inspect(guest: qemu.Guest, recipe: Recipe, variant: Variant, secrets: login.Secrets, *, log: Path) -> Findings:
     """Check *guest*, which was just powered on.  Raises KnitterError naming the check, or what was waited for."""
     deadline = time.monotonic() + recipe.check.timeout
-    watch = login.Watch(guest, name=f"{recipe.name} ({firmware})", log=log)
+    watch = login.Watch(guest, name=f"{recipe.name} ({variant})", log=log)
+    place = Place(disks=(variant.disk,))
     endpoint = login.plan_endpoint(guest, recipe.check.user, secrets)
     with login.lease(endpoint, secrets.user, watch=watch, seconds=recipe.check.timeout) as machine:
-        return run_checks(machine, plan_checks(recipe, firmware, now=time.time()), watch, log=log, deadline=deadline)
+        probes = plan_checks(recipe, variant.firmware, now=time.time(), place=place)
+        return run_checks(machine, probes, watch, log=log, deadline=deadline)
 
 
 def run_checks(machine: Ssh, probes: tuple[Probe, ...], watch: Watch, *, log: Path, deadline: float) -> Findings:
@@ -60,7 +76,7 @@ def run_checks(machine: Ssh, probes: tuple[Probe, ...], watch: Watch, *, log: Pa
         say(f"{watch.name}: {probe.name}", done=number, total=len(probes), unit="checks")
         _check(machine, probe, watch, log=log, deadline=deadline)
     kernel, system = machine.run(script(ABOUT), log=log, timeout=60).text.splitlines()
-    return Findings((PINNED, *(probe.name for probe in probes)), kernel, system)
+    return Findings((PINNED if machine.pinned else UNPINNED, *(probe.name for probe in probes)), kernel, system)
 
 
 def _check(machine: Ssh, probe: Probe, watch: Watch, *, log: Path, deadline: float) -> None:

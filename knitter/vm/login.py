@@ -12,6 +12,7 @@ from knitter.errors import KnitterError
 from knitter.machine.keys import Key, new_key
 from knitter.machine.ssh import Endpoint, Ssh, UnansweredError, wait_ssh
 from knitter.progress import say
+from knitter.recipe.boot import Check
 from knitter.vm import console, qemu
 
 ADDRESS: Final = "127.0.0.1"
@@ -21,26 +22,30 @@ TAIL: Final = 25
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The two key pairs of one guest: its host key, which it is given, and the key that logs in."""
+    """The key pairs of one guest."""
 
-    host: Key
+    host: Key | None
+    """Its host key, which it is given; None if it makes its own."""
     user: Key
+    """Logs in."""
 
 
-def new_secrets() -> Secrets:
+def new_secrets(check: Check) -> Secrets:
     """Fresh ones, for one guest."""
-    return Secrets(new_key(), new_key())
+    return Secrets(None, new_key("rsa")) if check.host_key == "own" else Secrets(new_key(), new_key())
 
 
-def plan_user_data(host: Key) -> bytes:
-    """cloud-config that gives the guest its SSH host key.  JSON is YAML."""
+def plan_user_data(host: Key | None) -> bytes:
+    """cloud-config that gives the guest its SSH host key, if there is one.  JSON is YAML."""
+    if host is None:
+        return b""
     config = {"ssh_keys": {"ed25519_private": host.private, "ed25519_public": host.public}}
     return f"#cloud-config\n{json.dumps(config)}\n".encode()
 
 
 def plan_endpoint(guest: qemu.Guest, user: str, secrets: Secrets) -> Endpoint:
     """Where *guest* lets *user* in."""
-    return Endpoint(ADDRESS, guest.ssh_port, user, secrets.host.public)
+    return Endpoint(ADDRESS, guest.ssh_port, user, secrets.host.public if secrets.host else "")
 
 
 class Watch:
@@ -79,7 +84,7 @@ def lease(endpoint: Endpoint, key: Key, *, watch: Watch, seconds: float) -> Iter
             f"{watch.name} did not answer SSH within {seconds:.0f} s",
             details=error.details,
             hint="the image needs an SSH server, a network by DHCP, and something that installs the key EC2 offers "
-            "(cloud-init); on a slow host raise check.timeout of the recipe",
+            "(cloud-init, or an init script); on a slow host raise check.timeout of the recipe",
         ) from error
     try:
         yield machine

@@ -24,7 +24,7 @@ VERSIONS: Final = ("1.0", "2009-04-04", "2016-09-02", "2021-03-23", "latest")
 TTL_LONGEST: Final = 21600
 """Seconds a token may live: six hours."""
 
-Imds = Literal["v2.0", "v1.0", "disabled"]
+Imds = Literal["v2.0", "v1.0", "disabled", "none"]
 Tree = dict[str, "Tree | str"]
 
 
@@ -36,7 +36,7 @@ class Instance:
     public_key: str
     """One authorized_keys line; "" if no key pair was named."""
     imds: Imds = "v2.0"
-    """v2.0: only requests with a token are answered; disabled: none."""
+    """v2.0: only requests with a token are answered; disabled: all are refused; none: nobody is there."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     root_device: str = "/dev/xvda"
     region: str = "us-east-1"
@@ -192,7 +192,7 @@ class Service:
         return answer
 
     def _route(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
-        if self._instance.imds == "disabled":
+        if self._instance.imds in ("disabled", "none"):
             return Answer(HTTPStatus.FORBIDDEN)
         match method, path:
             case "PUT", "/latest/api/token":

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from knitter.command import command
 from knitter.machine import tools
 from knitter.machine.local import Local, Running
+from knitter.recipe.boot import Bus
 from knitter.vm import channel
 from knitter.vm.accelerator import QEMU, Accelerator
 from knitter.vm.drive import Drive
@@ -26,7 +27,7 @@ from knitter.vm.monitor import Monitor
 Firmware = Literal["bios", "uefi"]
 
 SERIAL: Final = "vol0123456789abcdef0"
-"""As EBS gives it: the volume's id without the dash, 20 characters, all that NVMe has room for."""
+"""As EBS gives it: the volume's id without the dash, 20 characters, all that NVMe and virtio have room for."""
 SLOTS: Final = 4
 """PCI Express slots, if nobody asks for more: the root volume's, and empty ones for hot-plug."""
 _SYSTEM: Final = "ec2a1b2c-d3e4-4f50-8a9b-0c1d2e3f4a5b"
@@ -43,6 +44,8 @@ class Hardware:
     memory: int = 1024**3
     """Bytes."""
     cpus: int = 2
+    disk: Bus = "nvme"
+    """Of the disk that `lease` boots."""
     slots: int = SLOTS
 
 
@@ -112,7 +115,7 @@ def lease(
     with ExitStack() as stack:
         overlay = _overlay(disk, size, directory, log)
         stack.callback(overlay.unlink)
-        drives = (Drive("root", overlay, "qcow2", SERIAL, slot=1),)
+        drives = (Drive("root", overlay, "qcow2", SERIAL, slot=1, bus=hardware.disk),)
         powered = power_on(hardware, instance, drives, directory=directory, console=console, log=log)
         yield stack.enter_context(powered)
 
@@ -176,7 +179,7 @@ def plan_arguments(hardware: Hardware, instance: Instance, wiring: Wiring) -> tu
         *_console(wiring),
         *_slots(hardware.slots),
         *_drives(wiring),
-        *_network(wiring),
+        *_network(wiring, silent=instance.imds == "none"),
     )
 
 
@@ -219,14 +222,15 @@ def _drives(wiring: Wiring) -> Iterator[str]:
         yield from ("-device", ",".join([driver, *(f"{name}={value}" for name, value in device.items())]))
 
 
-def _network(wiring: Wiring) -> Iterator[str]:
+def _network(wiring: Wiring, *, silent: bool) -> Iterator[str]:
+    """silent: nobody is at the metadata service's address."""
     net = SUBNET.rpartition(".")[0]
     options = (
         # As in EC2's default VPC: an IPv6 route that leads nowhere costs cloud-init 50 s (it asks fd00:ec2::254).
         "ipv6=off",
         f"net={SUBNET},host={net}.2,dns={net}.3,dhcpstart={GUEST_ADDRESS}",
         f"hostfwd=tcp:{wiring.forward[0]}:{wiring.forward[1]}-:22",
-        f"guestfwd=tcp:{ADDRESS}:80-cmd:{_quote(wiring.metadata)}",
+        *([] if silent else [f"guestfwd=tcp:{ADDRESS}:80-cmd:{_quote(wiring.metadata)}"]),
     )
     yield from ("-netdev", f"user,id=net,{','.join(options)}")
     yield from ("-device", f"virtio-net-pci,netdev=net,mac={MAC},romfile=")

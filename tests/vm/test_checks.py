@@ -7,7 +7,7 @@ import pytest
 from knitter.machine import Output
 from knitter.recipe.boot import Probe
 from knitter.recipe.model import Recipe
-from knitter.vm.checks import plan_checks
+from knitter.vm.checks import Disk, Place, plan_checks
 from knitter.vm.inspection import find_fault
 
 
@@ -32,6 +32,30 @@ def test_a_root_that_is_not_last_need_not_grow() -> None:
     grown = "the root has grown to the volume"
     assert grown in names(recipe())
     assert grown not in names(recipe(disk={"partitions": partitions}))
+
+
+VOLUME = "vol0123456789abcdef0"
+
+
+@pytest.mark.parametrize(
+    ("disks", "said", "passes"),
+    [
+        (("nvme",), f"nvme0n1: {VOLUME}, Linux 6.1.0", True),
+        (("nvme",), "nvme0n1: vol0123456789abcdef1, Linux 6.1.0", False),
+        (("nvme",), f"vda: {VOLUME}, Linux 6.1.0", False),
+        (("nvme",), "nvme0n1: none, Linux 2.6.32-696.el6.x86_64", True),
+        (("nvme",), "nvme0n1: none, Linux 6.1.0", False),
+        (("virtio",), f"vda: {VOLUME}, Linux 2.6.32", True),
+        (("virtio",), "vda: none, Linux 2.6.32", False),
+        (("nvme", "xen"), "xvda: none, Linux 2.6.32", True),
+        (("nvme", "xen"), f"nvme0n1: {VOLUME}, Linux 6.1.0", True),
+        (("nvme", "xen"), f"vda: {VOLUME}, Linux 6.1.0", False),
+    ],
+)
+def test_the_root_is_on_the_volume_it_was_given(disks: tuple[Disk, ...], said: str, passes: bool) -> None:
+    probe = plan_checks(recipe(), "bios", now=0, place=Place(disks=disks))[4]
+    assert probe.name.startswith("the root is on the ")
+    assert (find_fault(probe, Output(0, said.encode(), "")) == "") == passes
 
 
 def test_the_firmware_is_told_apart() -> None:

@@ -38,6 +38,10 @@ def test_a_console_that_is_not_there_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "sign"),
     [
+        ("GRUB Read Error", "GRUB legacy did not find its files"),
+        ("Error 17", "GRUB legacy did not find its files"),
+        ("Error 15: File not found", "GRUB legacy did not find its files"),
+        ("dracut Warning: Boot has failed. To debug this", "the initramfs did not find the root file system"),
         ("[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs", "the kernel panicked"),
         ("No bootable device.", "the BIOS found nothing to boot"),
         ("BdsDxe: No bootable option or device was found.", "the UEFI firmware found nothing to boot"),

@@ -9,10 +9,11 @@ from knitter.errors import KnitterError
 from knitter.vm.accelerator import Accelerator, Architecture
 from knitter.vm.drive import Drive
 from knitter.vm.firmware import find_uefi
-from knitter.vm.metadata import Instance
+from knitter.vm.metadata import Imds, Instance
 from knitter.vm.qemu import SERIAL, Firmware, Hardware, Wiring, plan_arguments
 
 GOLDEN = Path(__file__).with_name("golden")
+IMDS: tuple[Imds, ...] = ("v2.0", "v1.0", "disabled", "none")
 TCG = Accelerator("tcg", "for the test")
 
 
@@ -40,6 +41,26 @@ def lines(firmware: Firmware, architecture: Architecture, accelerator: Accelerat
 )
 def test_command_lines(firmware: Firmware, architecture: Architecture) -> None:
     assert lines(firmware, architecture) == (GOLDEN / f"{firmware}-{architecture}.txt").read_text()
+
+
+def test_a_virtio_disk_is_in_no_slot_so_that_old_kernels_know_it() -> None:
+    serial = f"drive=root,serial={SERIAL}"
+    nvme, virtio = (Drive("root", Path("/x"), "raw", SERIAL, slot=1, bus=bus).device() for bus in ("nvme", "virtio"))
+    assert (
+        ",".join(f"{key}={value}" for key, value in virtio.items()) == f"driver=virtio-blk-pci,id=virtio-root,{serial}"
+    )
+    assert ",".join(f"{key}={value}" for key, value in nvme.items()) == f"driver=nvme,id=nvme-root,{serial},bus=slot1"
+
+
+def test_without_metadata_nobody_is_at_its_address() -> None:
+    shown = {imds: " ".join(_arguments(imds)) for imds in IMDS}
+    assert [imds for imds in IMDS if "guestfwd=tcp:169.254.169.254:80" not in shown[imds]] == ["none"]
+    assert all("hostfwd=" in text for text in shown.values())
+
+
+def _arguments(imds: Imds) -> tuple[str, ...]:
+    wiring = Wiring(drives=(), console=Path("/build/console.log"), monitor=7, metadata="python relay.py")
+    return plan_arguments(Hardware("bios", TCG), Instance(user_data=b"", public_key="", imds=imds), wiring)
 
 
 def test_kvm_gives_the_hosts_processor() -> None:
