@@ -1,0 +1,119 @@
+"""A distribution of RPM packages made on the spot from Debian's, in two shapes: `EL6` and `EL9`.
+
+    distribution = ensure(EL6)
+    with FileServer(distribution.www) as server:
+        ... server.url stands for the distribution's mirror; distribution.key, distribution.fingerprint
+
+Real: signed repositories, groups, dependencies that rpm's own generators found, scriptlets that run, a kernel, an
+initial RAM disk, a boot loader, an image that boots.  Not Red Hat's: every program in it.  docs of each shape: el6, el9.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from knitter.cache import Cache
+from tests.synthetic import build
+from tests.synthetic.el6 import EL6
+from tests.synthetic.shape import Shape
+
+__all__ = ["EL6", "Distribution", "Shape", "ensure"]
+
+_UNUSED_DAYS: Final = 14
+"""After which another version's distribution is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """One shape, built.  Read it, do not change it: `copy` is for that."""
+
+    folder: Path
+
+    @property
+    def www(self) -> Path:
+        """What is served; paths below it are as on the distribution's own mirrors."""
+        return self.folder / build.WWW
+
+    @property
+    def key(self) -> Path:
+        """The public key that packages are signed with, armored."""
+        return self.folder / build.KEY
+
+    @property
+    def fingerprint(self) -> str:
+        """The key's, 40 hexadecimal digits."""
+        return (self.folder / build.FINGERPRINT).read_text()
+
+    @property
+    def secret(self) -> Path:
+        """GnuPG's home with the secret key, which has no passphrase; copy it to a short path to sign with it."""
+        return self.folder / build.GNUPG
+
+    def copy(self, folder: Path) -> "Distribution":
+        """The same in *folder*, to be tampered with."""
+        shutil.copytree(self.folder, folder, copy_function=os.link)  # createrepo_c and rpmsign replace files
+        return Distribution(folder)
+
+
+def ensure(shape: Shape, directory: Path | None = None) -> Distribution:
+    """The distribution of *shape*, from *directory* or built into it; several processes may ask at once.
+
+    directory: left out, KNITTER_TEST_CACHE of the environment, or knitter-tests of the user's cache.
+    """
+    directory = directory or _default()
+    directory.mkdir(parents=True, exist_ok=True)
+    folder = directory / f"{shape.name}-{_key()[:12]}"
+    with _lock(directory / f"{shape.name}.lock"):
+        if not folder.exists():
+            _make(shape, directory, folder)
+        os.utime(folder)
+        _forget_others(shape, directory)
+    return Distribution(folder)
+
+
+def _default() -> Path:
+    if given := os.environ.get("KNITTER_TEST_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "knitter-tests"
+
+
+def _key() -> str:
+    """Of all that the distributions are made of, but for Debian's packages: those of the day it is built."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*")):
+        if path.is_symlink():
+            digest.update(f"{path.relative_to(here)} -> {path.readlink()}\n".encode())
+        elif path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(here)} {path.stat().st_mode & 0o111:o} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _make(shape: Shape, directory: Path, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{shape.name}-making-", dir=directory) as work:
+        build.build(shape, Cache(directory / "debs"), Path(work))
+        Path(work).chmod(0o755)
+        shutil.copytree(work, folder.with_suffix(".new"), symlinks=True, copy_function=os.link, dirs_exist_ok=True)
+    folder.with_suffix(".new").rename(folder)
+
+
+def _forget_others(shape: Shape, directory: Path) -> None:
+    for other in directory.glob(f"{shape.name}-*"):
+        if other.stat().st_mtime < time.time() - _UNUSED_DAYS * 86400:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
