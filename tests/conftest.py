@@ -13,6 +13,8 @@ from knitter.lab import service
 from tests import calls, shares
 from tests.campaign.row import LINE
 from tests.desk import Desk
+from tests.synthetic import EL6, EL9
+from tests.synthetic.served import Served, served
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -82,3 +84,17 @@ def debian(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Ite
     print(desk.doit("build:debian-12"))
     yield desk
     desk.stop_lab()
+
+
+@pytest.fixture(scope="session")
+def el6() -> Iterator[Served]:
+    """The synthetic distribution in EL6's shape; from empty it takes a minute or two to make."""
+    with served(EL6) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def el9() -> Iterator[Served]:
+    """The same in EL9's."""
+    with served(EL9) as one:
+        yield one

@@ -23,9 +23,10 @@ from typing import Final
 from knitter.cache import Cache
 from tests.synthetic import build
 from tests.synthetic.el6 import EL6
+from tests.synthetic.el9 import EL9
 from tests.synthetic.shape import Shape
 
-__all__ = ["EL6", "Distribution", "Shape", "ensure"]
+__all__ = ["EL6", "EL9", "Distribution", "Shape", "ensure"]
 
 _UNUSED_DAYS: Final = 14
 """After which another version's distribution is removed."""

@@ -32,7 +32,7 @@ EL6: Final = Shape(
     owners=(
         (r"/etc/kernel/", ""),
         (r"/usr/sbin/(update-grub|grub-(install|floppy|reboot|set-default)|init)$", ""),
-        (r"/usr/lib/systemd/system/(ssh|cron|rsyslog|rescue-ssh)[^/]*$", ""),
+        (r"/usr/lib/systemd/system/(ssh|cron|rsyslog|rescue-ssh|getty-static|getty\.target\.wants/getty-static)[^/]*$", ""),
     ),
     moves=((r"/usr/lib/grub/x86_64-pc/", "/usr/share/grub/x86_64-redhat/"),),
     repositories={

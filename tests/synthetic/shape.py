@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 PARTS: Final = Path(__file__).parent / "parts"
+KERNEL: Final = re.compile(r"linux-image-(?P<uname>\d+\.\d+\.\d+.*)")
+"""A package with a kernel; others so called only depend on one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class Shape:
     placed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Repository -> patterns of names of its packages."""
     newer: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Repository -> packages that it has at a higher release."""
+    """Repository -> packages that it has at a higher release; a kernel is the newest of Debian's."""
     stubs: tuple[str, ...] = ()
     """Packages without files."""
-    modern_debian: tuple[str, ...] = ()
-    """Packages taken from Debian's testing, alone."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package -> another, whose version it has."""
+    grub2: bool = False
+    """Whether it boots through GRUB 2."""
     locales: tuple[str, ...] = ()
     """Besides C.UTF-8, in glibc-common."""
 
@@ -65,8 +69,8 @@ class Shape:
         """Our name of Debian's package *deb*; "" if it is left out."""
         if deb in DROPPED:
             return ""
-        if re.match(r"linux-image-\d.*-amd64", deb):
-            return self.kernel
+        if deb.startswith("linux-image-"):
+            return self.kernel if KERNEL.match(deb) else ""
         return self.names.get(deb, COMMON_NAMES.get(deb, deb))
 
     def owner_of(self, path: str, deb: str) -> str:

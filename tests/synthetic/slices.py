@@ -48,6 +48,7 @@ def cut(shape: Shape, debs: Sequence[Deb], tree: Path, made: Mapping[str, str]) 
         if (name := shape.rpm_of(deb.name)) and (name not in slices or deb.name == name):
             slices[name] = Slice(name, deb.version)
     owners = {**_move(shape, debs, tree), **_own(shape, tree), **made}
+    owners |= _bytecode(owners, tree)
     for name in {*owners.values(), *shape.stubs, *_named(shape)}:
         slices.setdefault(name, Slice(name))
     for deb in debs:
@@ -95,6 +96,17 @@ def _own(shape: Shape, tree: Path) -> dict[str, str]:
                     put(tree, path, source)
                     owners[path] = files.parent.name
     return owners
+
+
+def _bytecode(owners: dict[str, str], tree: Path) -> dict[str, str]:
+    """The same of byte code: it is of the package of its source."""
+    made = {}
+    for path, owner in owners.items():
+        if path.endswith(".py"):
+            source = Path(f"{tree}{path}")
+            for one in source.parent.glob(f"__pycache__/{source.stem}.*.pyc"):
+                made[f"/{one.relative_to(tree)}"] = owner
+    return made
 
 
 def _named(shape: Shape) -> Iterator[str]:
