@@ -5,7 +5,7 @@
         ... server.url stands for the distribution's mirror; distribution.key, distribution.fingerprint
 
 Real: signed repositories, groups, dependencies that rpm's own generators found, scriptlets that run, a kernel, an
-initial RAM disk, a boot loader, an image that boots.  Not Red Hat's: every program in it.  docs of each shape: el6, el9.
+initial RAM disk, a boot loader, an image that boots.  Not Red Hat's: any program in it.
 """
 
 import fcntl

@@ -117,9 +117,7 @@ def _kernels(unpacked: Sequence[Deb]) -> list[Deb]:
 
 def _aligned(shape: Shape, slices: dict[str, Slice]) -> dict[str, Slice]:
     """*slices* with the versions that belong together."""
-    return {
-        name: replace(one, version=slices[shape.versions.get(name, name)].version) for name, one in slices.items()
-    }
+    return {name: replace(one, version=slices[shape.versions.get(name, name)].version) for name, one in slices.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,14 @@ def _unpack(package: Package, file: Path, tree: Path) -> Deb:
 
 def _extract(file: Path, tree: Path) -> list[str]:
     excluded = [f"--exclude={pattern}" for pattern in _EXCLUDED]
-    options = ("--extract", "--verbose", "--quoting-style=literal", "--no-same-owner", "--same-permissions", "--keep-directory-symlink")
+    options = (
+        "--extract",
+        "--verbose",
+        "--quoting-style=literal",
+        "--no-same-owner",
+        "--same-permissions",
+        "--keep-directory-symlink",
+    )
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", file], stdout=subprocess.PIPE) as source:
         done = subprocess.run(
             ["tar", *options, *excluded, "--directory", tree], stdin=source.stdout, capture_output=True, check=True
@@ -120,4 +127,4 @@ def _fields(control: str) -> dict[str, str]:
 
 
 def _name(clause: str) -> str:
-    return clause.split()[0].partition(":")[0]
+    return clause.split(maxsplit=1)[0].partition(":")[0]

@@ -4,15 +4,17 @@ from typing import Final
 
 from tests.synthetic.shape import Repository, Shape
 
+_DEBIAN: Final = (
+    "cpio", "cron", "curl", "dbus", "dnf", "dracut-core", "e2fsprogs", "fdisk", "grub-legacy", "iproute2", "iptables",
+    "iputils-ping", "isc-dhcp-client", "kmod", "less", "libc6-i386", "linux-image-cloud-amd64", "locales", "lvm2",
+    "openssh-client", "openssh-server", "passwd", "procps", "rpm", "rsyslog", "sudo", "systemd-sysv", "tzdata",
+    "udev", "util-linux", "xz-utils", "zstd",
+)  # fmt: skip
+
 EL6: Final = Shape(
     name="el6",
     dist="el6",
-    debian=(
-        "cpio", "cron", "curl", "dbus", "dnf", "dracut-core", "e2fsprogs", "fdisk", "grub-legacy", "iproute2", "iptables",
-        "iputils-ping", "isc-dhcp-client", "kmod", "less", "libc6-i386", "linux-image-cloud-amd64", "locales", "lvm2",
-        "openssh-client", "openssh-server", "passwd", "procps", "rpm", "rsyslog", "sudo", "systemd-sysv", "tzdata", "udev",
-        "util-linux", "xz-utils", "zstd",
-    ),  # fmt: skip
+    debian=_DEBIAN,
     names={
         "bsdutils": "util-linux-ng",
         "dnf": "yum",
@@ -32,7 +34,10 @@ EL6: Final = Shape(
     owners=(
         (r"/etc/kernel/", ""),
         (r"/usr/sbin/(update-grub|grub-(install|floppy|reboot|set-default)|init)$", ""),
-        (r"/usr/lib/systemd/system/(ssh|cron|rsyslog|rescue-ssh|getty-static|getty\.target\.wants/getty-static)[^/]*$", ""),
+        (
+            r"/usr/lib/systemd/system/(ssh|cron|rsyslog|rescue-ssh|getty-static|getty\.target\.wants/getty-static)[^/]*$",
+            "",
+        ),
     ),
     moves=((r"/usr/lib/grub/x86_64-pc/", "/usr/share/grub/x86_64-redhat/"),),
     repositories={

@@ -5,17 +5,18 @@ from typing import Final
 from tests.synthetic.shape import Repository, Shape
 
 _ROOT: Final = "almalinux/9"
+_DEBIAN: Final = (
+    "chrony", "cloud-guest-utils", "cloud-init", "cpio", "curl", "dbus", "dnf", "dracut-core", "e2fsprogs",
+    "efibootmgr", "fdisk", "gdisk", "iproute2", "iputils-ping", "kmod", "less", "linux-image-6.12-cloud-amd64",
+    "linux-image-cloud-amd64", "locales", "lvm2", "network-manager", "openssh-client", "openssh-server", "passwd",
+    "procps", "rpm", "rsyslog", "shim-signed", "sudo", "systemd-sysv", "tzdata", "udev", "util-linux", "xfsprogs",
+    "xz-utils", "zstd",
+)  # fmt: skip
 
 EL9: Final = Shape(
     name="el9",
     dist="el9",
-    debian=(
-        "chrony", "cloud-guest-utils", "cloud-init", "cpio", "curl", "dbus", "dnf", "dracut-core", "e2fsprogs", "efibootmgr",
-        "fdisk", "gdisk", "iproute2", "iputils-ping", "kmod", "less", "linux-image-6.12-cloud-amd64",
-        "linux-image-cloud-amd64", "locales", "lvm2", "network-manager", "openssh-client", "openssh-server", "passwd",
-        "procps", "rpm", "rsyslog", "shim-signed", "sudo", "systemd-sysv", "tzdata", "udev", "util-linux", "xfsprogs",
-        "xz-utils", "zstd",
-    ),  # fmt: skip
+    debian=_DEBIAN,
     names={
         "cloud-guest-utils": "cloud-utils-growpart",
         "grub-common": "",
@@ -52,6 +53,7 @@ EL9: Final = Shape(
     },
     key="almalinux/RPM-GPG-KEY-AlmaLinux-9",
     release_package="almalinux-release",
+    copies={"/boot/efi/EFI/BOOT/BOOTX64.EFI": "/boot/efi/EFI/almalinux/shimx64.efi"},
     kernel="kernel-core",
     placed={"AppStream": ("cloud-init", "cloud-utils-growpart", "python3-j*", "python3-y*")},
     newer={"newer": ("kernel", "kernel-core", "kernel-modules")},

@@ -1,7 +1,7 @@
 """GRUB 2 as EL9 has it: its files and names, and Boot Loader Specification entries.
 
-Debian 12's GRUB knows no such entries; that of Debian's testing does.  Its programs bring the libraries they need into a
-directory of their own.
+Debian 12's GRUB knows no such entries; that of Debian's testing does.  Its programs bring the libraries they need into
+a directory of their own.
 """
 
 import re
@@ -31,8 +31,8 @@ _FILES: Final = (
     ),
 )
 _MODULES: Final = (
-    "all_video", "boot", "blscfg", "cat", "configfile", "echo", "ext2", "fat", "font", "gfxmenu", "gfxterm", "gzio", "halt",
-    "increment", "linux", "loadenv", "loopback", "lvm", "minicmd", "normal", "part_gpt", "part_msdos", "reboot", "regexp",
+    "all_video", "blscfg", "boot", "cat", "configfile", "echo", "ext2", "fat", "font", "gfxmenu", "gfxterm", "gzio",
+    "halt", "linux", "loadenv", "loopback", "lvm", "minicmd", "normal", "part_gpt", "part_msdos", "reboot", "regexp",
     "search", "search_fs_file", "search_fs_uuid", "search_label", "serial", "sleep", "test", "xfs", "zstd",
 )  # fmt: skip
 _IMAGE: Final = "/boot/efi/EFI/almalinux/grubx64.efi"

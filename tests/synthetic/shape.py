@@ -52,6 +52,8 @@ class Shape:
     """Repository -> patterns of names of its packages."""
     newer: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Repository -> packages that it has at a higher release; a kernel is the newest of Debian's."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """File -> another, of the same package."""
     stubs: tuple[str, ...] = ()
     """Packages without files."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -86,13 +88,13 @@ class Shape:
 
 
 DROPPED: Final = frozenset({
-    "adduser", "apt", "base-files", "base-passwd", "bash-completion", "ca-certificates", "cron-daemon-common", "debconf",
-    "debian-archive-keyring", "debugedit", "dirmngr", "dpkg", "gnupg", "gnupg-l10n", "gnupg-utils", "gpg-wks-client",
-    "gpg-wks-server", "gpgsm", "init-system-helpers", "initramfs-tools", "initramfs-tools-core", "klibc-utils", "libapt-pkg6.0",
-    "libdebconfclient0", "libfile-find-rule-perl", "libgdbm-compat4", "libgdbm6", "libklibc", "libnumber-compare-perl",
-    "libperl5.36", "libtext-glob-perl", "linux-base", "locales", "mailcap", "media-types", "os-prober", "perl", "perl-base",
-    "perl-modules-5.36", "pinentry-curses", "runit-helper", "sensible-utils", "sgml-base", "ucf", "usr-is-merged", "usrmerge",
-    "xml-core",
+    "adduser", "apt", "base-files", "base-passwd", "bash-completion", "ca-certificates", "cron-daemon-common",
+    "debconf", "debian-archive-keyring", "debugedit", "dirmngr", "dpkg", "gnupg", "gnupg-l10n", "gnupg-utils",
+    "gpg-wks-client", "gpg-wks-server", "gpgsm", "init-system-helpers", "initramfs-tools", "initramfs-tools-core",
+    "klibc-utils", "libapt-pkg6.0", "libdebconfclient0", "libfile-find-rule-perl", "libgdbm-compat4", "libgdbm6",
+    "libklibc", "libnumber-compare-perl", "libperl5.36", "libtext-glob-perl", "linux-base", "locales", "mailcap",
+    "media-types", "os-prober", "perl", "perl-base", "perl-modules-5.36", "pinentry-curses", "runit-helper",
+    "sensible-utils", "sgml-base", "ucf", "usr-is-merged", "usrmerge", "xml-core",
 })  # fmt: skip
 """Of Debian itself, and no distribution of RPMs has the like; or too big for what they give here."""
 

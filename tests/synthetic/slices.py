@@ -48,7 +48,7 @@ def cut(shape: Shape, debs: Sequence[Deb], tree: Path, made: Mapping[str, str]) 
         if (name := shape.rpm_of(deb.name)) and (name not in slices or deb.name == name):
             slices[name] = Slice(name, deb.version)
     owners = {**_move(shape, debs, tree), **_own(shape, tree), **made}
-    owners |= _bytecode(owners, tree)
+    owners |= _copy(shape, owners, tree) | _bytecode(owners, tree)
     for name in {*owners.values(), *shape.stubs, *_named(shape)}:
         slices.setdefault(name, Slice(name))
     for deb in debs:
@@ -96,6 +96,13 @@ def _own(shape: Shape, tree: Path) -> dict[str, str]:
                     put(tree, path, source)
                     owners[path] = files.parent.name
     return owners
+
+
+def _copy(shape: Shape, owners: dict[str, str], tree: Path) -> dict[str, str]:
+    copies = {source: target for source, target in shape.copies.items() if source in owners}
+    for source, target in copies.items():
+        put(tree, target, Path(f"{tree}{source}"))
+    return {target: owners[source] for source, target in copies.items()}
 
 
 def _bytecode(owners: dict[str, str], tree: Path) -> dict[str, str]:

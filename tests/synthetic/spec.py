@@ -17,7 +17,9 @@ _FOREIGN: Final = (
     r"|python3?\\(|python3?dist|pkgconfig\\("
 )
 """What the generators find in Debian's files, and no package of ours has."""
-_SECTION: Final = re.compile(r"^(%(?:pretrans|pre|post|preun|postun|posttrans|transfiletriggerin))\b(.*)$", re.MULTILINE)
+_SECTION: Final = re.compile(
+    r"^(%(?:pretrans|pre|post|preun|postun|posttrans|transfiletriggerin))\b(.*)$", re.MULTILINE
+)
 _HEAD: Final = f"""\
 %global debug_package %{{nil}}
 %global __spec_install_pre true
