@@ -119,7 +119,8 @@ def test_every_key_comes_once_and_what_was_there_stays(system: System) -> None:
         f"{LIST}7/openssh-key": f"{KEY}\n{OTHER}",
     }
     system.folder.mkdir(parents=True, mode=0o755)
-    system.file.write_text(f'{OTHER.replace("NTY=", "NTY=x")}\nfrom="192.0.2.7" ssh-rsa AAAAB3NzaC1yc2E+/mine==longer')  # no line ends here
+    longer = OTHER.replace("NTY=", "NTY=x"), 'from="192.0.2.7" ssh-rsa AAAAB3NzaC1yc2E+/mine==x'
+    system.file.write_text("\n".join(longer))  # no line end comes last
     system.file.chmod(0o644)
     with serving(with_pages(pages, "v2.0")) as url:
         assert system.run(url).endswith("2 added, 2 known, 0 that are no keys\n")
