@@ -80,6 +80,10 @@ class Launch:
     tenancy: str = "default"
     encrypted: bool = True
     """The root volume."""
+    key_name: str = ""
+    """A key pair of EC2's."""
+    tokens: bool = True
+    """Whether metadata want a token."""
 
 
 def plan_launch(
@@ -191,10 +195,15 @@ def plan_request(wanted: Launch, market: str, kind: str, subnet: Subnet, *, opti
         "InstanceType": kind,
         "MinCount": 1,
         "MaxCount": 1,
-        "UserData": wanted.user_data,
+        "UserData": wanted.user_data or None,
+        "KeyName": wanted.key_name or None,
         "NetworkInterfaces": [_interface(wanted, subnet)],
         "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+        "MetadataOptions": {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "required" if wanted.tokens else "optional",
+            "HttpPutResponseHopLimit": 1,
+        },
         "BlockDeviceMappings": [{"DeviceName": wanted.image.root_device, "Ebs": root}],
         "EbsOptimized": True if optimized else None,
         "InstanceMarketOptions": spot if market == "spot" else None,

@@ -33,6 +33,7 @@ _CREATING: Final = (
     "CreateSnapshot",
     "CreateSecurityGroup",
     "RegisterImage",
+    "ImportKeyPair",
 )
 
 
@@ -46,6 +47,7 @@ class Scope:
 
 
 _ANY: Final = "{region}:{account}"
+_PARTS: Final = ("volume", "network-interface", "security-group", "subnet", "key-pair")
 SCOPES: Final[dict[str, Scope]] = {
     "Ask": Scope(("*",)),
     "OwnThings": Scope(
@@ -63,11 +65,12 @@ SCOPES: Final[dict[str, Scope]] = {
     "WhatInstancesAreMadeOf": Scope(
         (
             *("ec2:{region}::image/*", "ec2:{region}::snapshot/*"),
-            *(f"ec2:{_ANY}:{kind}/*" for kind in ("volume", "network-interface", "security-group", "subnet")),
+            *(f"ec2:{_ANY}:{kind}/*" for kind in _PARTS),
         )
     ),
     "SpotRequests": Scope((f"ec2:{_ANY}:spot-instances-request/*",)),
     "NewGroups": Scope((f"ec2:{_ANY}:security-group/*",), _NEW),
+    "NewKeyPairs": Scope((f"ec2:{_ANY}:key-pair/*",), _NEW),
     "TheirNetworks": Scope((f"ec2:{_ANY}:vpc/*",)),
     "Images": Scope(("ec2:{region}::image/*", "ec2:{region}::snapshot/*")),
     "TagsAtCreation": Scope(("ec2:{region}:*:*/*",), _NEW | {"StringEquals": {"ec2:CreateAction": list(_CREATING)}}),
@@ -155,7 +158,8 @@ RIGHTS: Final = (
     Right("ec2:DeleteVolume", "the volume's end", "surrogate gc", "OwnThings"),
     Right("ec2:CreateSnapshot", "the snapshot, of our volume", "surrogate", "NewSnapshots OwnThings"),
     Right("ec2:DeleteSnapshot", "snapshots that no AMI uses", "gc", "OwnThings"),
-    Right("ec2:DeleteKeyPair", "key pairs left behind", "gc", "OwnThings"),
+    Right("ec2:ImportKeyPair", "the key that logs in, of images without cloud-init", "launch", "NewKeyPairs"),
+    Right("ec2:DeleteKeyPair", "key pairs left behind", "launch gc", "OwnThings"),
 
     Right("kms:DescribeKey", "whether the key can be used", _STORES, "Key", "key"),
     Right("kms:Decrypt", "EBS works with the key for us", _STORES, "Key", "key"),

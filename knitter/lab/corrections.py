@@ -53,6 +53,7 @@ REPLACED: Final[tuple[Action, ...]] = (
     instances.reboot_instances,
     instances.get_console_output,
     instances.delete_security_group,
+    instances.delete_key_pair,
 )
 """Actions that moto has, and has wrong."""
 ADDED: Final[tuple[Action, ...]] = (

@@ -109,6 +109,18 @@ def delete_security_group(call: Call) -> None:
     call.stop_if_dry()
 
 
+def delete_key_pair(call: Call) -> Answer:
+    """By its name or, which moto does not heed, its id.  One that is not there counts as deleted."""
+    asked = {call.get("KeyPairId"), call.get("KeyName")} - {None}
+    if not asked:
+        raise ApiError("MissingParameter", "The request must contain the parameter KeyName or KeyPairId")
+    call.stop_if_dry()
+    pairs = call.backend.key_pairs
+    gone = [name for name, pair in pairs.items() if asked & {name, pair.id}]
+    ids = [pairs.pop(name).id for name in gone]
+    return {"Return": True, **({"KeyPairId": ids[0]} if ids else {})}
+
+
 def _seats(call: Call) -> list[Seat]:
     names: list[Any] = call.get("InstanceIds", [])
     if not names:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from knitter.machine.ssh import Endpoint
 
 _OLD: Final = "ssh-rsa"
+_RSA: Final = ("rsa-sha2-512", "rsa-sha2-256", _OLD)
+"""How an RSA key may sign, best first."""
 
 
 class RsaKey(paramiko.RSAKey):
@@ -44,7 +46,8 @@ class OldTransport(paramiko.Transport):
 
 def open_transport(connection: socket.socket, endpoint: "Endpoint") -> paramiko.Transport:
     """The transport over *connection*, not begun."""
-    kind = paramiko.Transport if endpoint.host_key else OldTransport
+    pinned = endpoint.host_key and not endpoint.host_key.startswith(_OLD)
+    kind = paramiko.Transport if pinned else OldTransport
     return kind(connection, packetizer_class=Packets)
 
 
@@ -53,7 +56,8 @@ def log_in(transport: paramiko.Transport, endpoint: "Endpoint", key: Key) -> Non
     options = transport.get_security_options()
     options.ciphers = CIPHERS
     if endpoint.host_key:
-        options.key_types = [endpoint.host_key.split()[0]]
+        kind = endpoint.host_key.split()[0]
+        options.key_types = _RSA if kind == _OLD else (kind,)
     transport.banner_timeout = transport.auth_timeout = PATIENCE
     transport.start_client(timeout=PATIENCE)
     found = shown_key(transport)
@@ -63,8 +67,8 @@ def log_in(transport: paramiko.Transport, endpoint: "Endpoint", key: Key) -> Non
             details=f"expected: {endpoint.host_key}\nfound:    {found}",
             hint="somebody else answers there, or the image made its own key instead of taking the one it was given",
         )
-    kind = RsaKey if key.public.startswith("ssh-rsa ") else paramiko.Ed25519Key
-    transport.auth_publickey(endpoint.user, kind.from_private_key(StringIO(key.private)))
+    reader = RsaKey if key.public.startswith(_OLD) else paramiko.Ed25519Key
+    transport.auth_publickey(endpoint.user, reader.from_private_key(StringIO(key.private)))
 
 
 def shown_key(transport: paramiko.Transport) -> str:

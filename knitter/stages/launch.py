@@ -48,7 +48,14 @@ class Launch(Stage):
         cloud, recipe = build.cloud(), build.recipe
         image = str(Ami().read(build).facts["image"])
         source = find_source(cloud, image, recipe.packages.architecture, user=recipe.check.user)
-        with build.pool().single(cloud, source, Purpose(recipe.name, stage=self.name, encrypted=False)) as host:
+        purpose = Purpose(
+            recipe.name,
+            stage=self.name,
+            encrypted=False,
+            by_key_pair=recipe.check.host_key == "own",
+            tokens=recipe.ami.imds == "v2.0",
+        )
+        with build.pool().single(cloud, source, purpose) as host:
             watch = _Watch(build, host)
             try:
                 found = _inspect(build, work, host, watch)

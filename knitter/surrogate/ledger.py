@@ -14,19 +14,21 @@ from knitter.aws.removal import REMOVE
 from knitter.aws.session import Cloud
 from knitter.errors import KnitterError
 
-Kind = Literal["instance", "volume", "security group"]
+Kind = Literal["instance", "volume", "security group", "key pair"]
 
 COMMANDS: Final[dict[Kind, str]] = {
     # in the order of removal: a volume is free when its instance has ended, a group when nothing uses it
     "instance": "aws ec2 terminate-instances --instance-ids {id} --region {region}",
     "volume": "aws ec2 delete-volume --volume-id {id} --region {region}",
     "security group": "aws ec2 delete-security-group --group-id {id} --region {region}",
+    "key pair": "aws ec2 delete-key-pair --key-pair-id {id} --region {region}",
 }
 GIVEN_UP: Final = "interrupted"
 _FIND: Final[dict[Kind, Callable[[Cloud], list[str]]]] = {
     "instance": sweep.instances,
     "volume": sweep.volumes,
     "security group": sweep.groups,
+    "key pair": lambda _: [],  # costs nothing and opens nothing: one whose answer was lost is left to doit gc
 }
 
 

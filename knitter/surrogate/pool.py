@@ -145,7 +145,10 @@ class Pool:
         if self._settings.on_failure != "keep" or not self._ledger:
             return
         name = surrogate.instance.id
-        why = f"on_failure = keep; it ends itself within {surrogate.seconds // 60} min"
+        end = (
+            f"it ends itself within {surrogate.seconds // 60} min" if surrogate.ends_itself else "it ends with doit gc"
+        )
+        why = f"on_failure = keep; {end}"
         for one in filter(None, (name, surrogate.group, *surrogate.volumes)):
             self._ledger.leave(one, why)
         directory = self._settings.build_directory / ".surrogate" / name

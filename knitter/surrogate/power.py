@@ -3,14 +3,14 @@
 import shlex
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import count
 from secrets import token_hex
 from time import monotonic
 from typing import Final
 
-from knitter.aws import instances, launching, network
+from knitter.aws import instances, key_pairs, launching, network
 from knitter.aws.instances import Instance
 from knitter.aws.launching import Launch
 from knitter.aws.session import Cloud
@@ -26,8 +26,8 @@ from knitter.surrogate.user_data import plan_user_data, push_back
 
 LAB_PORT: Final = 2222
 """Where the lab's instances let knitter in: 22 is the host's own."""
-GROUP_PREFIX: Final = "knitter-"
-"""Begins the names of temporary security groups."""
+PREFIX: Final = "knitter-"
+"""Begins the names of temporary security groups and key pairs."""
 BOOT: Final = 15 * 60.0
 """Seconds from `running` until it lets knitter in, at most; under an emulated processor it takes minutes."""
 LOOK_EVERY: Final = 10.0
@@ -46,6 +46,8 @@ class Surrogate:
     """It lives, from the last `push_back` on."""
     group: str = ""
     """Its temporary security group."""
+    ends_itself: bool = True
+    """Once its time is over."""
     volumes: list[str] = field(default_factory=list)
     """That are attached for a recipe."""
     attaching: threading.Lock = field(default_factory=threading.Lock)
@@ -57,7 +59,9 @@ class Surrogate:
         say(f"waiting until {self.instance.id} lets knitter in")
         look = _Look(self.cloud, self.instance.id)
         try:
-            return wait_ssh(self.endpoint, self.key, deadline=monotonic() + BOOT, meanwhile=look)
+            machine = wait_ssh(self.endpoint, self.key, deadline=monotonic() + BOOT, meanwhile=look)
+            self.endpoint = replace(self.endpoint, host_key=machine.host_key)  # that is who it is from now on
+            return machine
         except UnansweredError as error:
             look(now=True)
             raise _silent(self, error) from error
@@ -116,6 +120,11 @@ class Purpose:
     stage: str = "surrogate"
     encrypted: bool = True
     """Its root volume."""
+    by_key_pair: bool = False
+    """Whether the image takes no user data: it makes its own host key, lets in who has a key pair of EC2's, and does
+    not end itself."""
+    tokens: bool = True
+    """Whether metadata want a token."""
 
 
 def start(
@@ -130,15 +139,38 @@ def start(
     tags = {STAGE: purpose.stage, RECIPE: purpose.recipe, "Name": f"knitter-{purpose.stage}-{purpose.recipe}"}
     tags |= run_tag() | expiry_tag(settings.surrogate_ttl)
     groups, subnets = _groups(cloud, settings, subnets, tags, ledger)
-    host, client = new_key(), new_key()
-    user_data = plan_user_data(host, client, seconds=settings.surrogate_ttl)
     wanted = launching.plan_launch(
-        settings, image, subnets=subnets, groups=groups, tags=tags, user_data=user_data, encrypted=purpose.encrypted
+        settings, image, subnets=subnets, groups=groups, tags=tags, encrypted=purpose.encrypted
     )
-    instance = _launched(cloud, wanted, ledger)
-    endpoint = plan_endpoint(cloud, settings, instance, user=image.user, host_key=host.public)
+    wanted = replace(wanted, tokens=purpose.tokens)
+    with ExitStack() as stack:
+        if purpose.by_key_pair:
+            host_key, client = "", new_key("rsa")
+            wanted = replace(wanted, key_name=stack.enter_context(_key_pair(cloud, client, tags, ledger)))
+        else:
+            host, client = new_key(), new_key()
+            host_key = host.public
+            wanted = replace(wanted, user_data=plan_user_data(host, client, seconds=settings.surrogate_ttl))
+        instance = _launched(cloud, wanted, ledger)
+    endpoint = plan_endpoint(cloud, settings, instance, user=image.user, host_key=host_key)
     group = "" if settings.surrogate_security_groups else groups[0]
-    return Surrogate(cloud, instance, endpoint, client, settings.surrogate_ttl, group)
+    return Surrogate(
+        cloud, instance, endpoint, client, settings.surrogate_ttl, group, ends_itself=not purpose.by_key_pair
+    )
+
+
+@contextmanager
+def _key_pair(cloud: Cloud, key: Key, tags: dict[str, str], ledger: Ledger) -> Iterator[str]:
+    """The name of a key pair of *key*, which is in EC2 only while the block runs."""
+    made: list[str] = []
+
+    def note(name: str) -> None:
+        made.append(name)
+        ledger.add("key pair", name)
+
+    with key_pairs.imported(cloud, key.public, name=f"{PREFIX}{token_hex(8)}", tags=tags, made=note) as name:
+        yield name
+    ledger.strike(made[0])
 
 
 def _launched(cloud: Cloud, wanted: Launch, ledger: Ledger) -> Instance:
@@ -189,7 +221,7 @@ def _groups(
     if not settings.ssh_proxy_command:
         sources = sources or (network.find_source_block(cloud, settings.ssh_interface, subnets[0]),)
     group = network.create_group(
-        cloud, name=f"{GROUP_PREFIX}{token_hex(8)}", vpc=near[0].vpc, sources=sources, tags=tags, made=_entered(ledger)
+        cloud, name=f"{PREFIX}{token_hex(8)}", vpc=near[0].vpc, sources=sources, tags=tags, made=_entered(ledger)
     )
     return (group,), near
 

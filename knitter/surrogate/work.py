@@ -23,7 +23,7 @@ from knitter.receipt import write_atomically
 from knitter.settings import Settings
 from knitter.surrogate.device import find_device
 from knitter.surrogate.pool import Pool
-from knitter.surrogate.power import GROUP_PREFIX, Surrogate
+from knitter.surrogate.power import PREFIX, Surrogate
 from knitter.surrogate.write import write_disk
 from knitter.units import GIB
 
@@ -134,7 +134,7 @@ def _retire(desk: Desk, instance: str) -> None:
     ledger = desk.pool.ledger(desk.cloud)
     ledger.add("instance", instance)
     for group in found["SecurityGroups"]:
-        if group["GroupName"].startswith(GROUP_PREFIX):
+        if group["GroupName"].startswith(PREFIX):
             ledger.add("security group", group["GroupId"])
 
 

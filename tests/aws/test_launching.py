@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from knitter.aws import volumes
+from knitter.aws.key_pairs import imported
 from knitter.aws.launching import XEN_TYPES, Launch, launch, plan_request, usual_types
 from knitter.aws.network import Subnet, check_sources
 from knitter.aws.session import Cloud
 from knitter.aws.source import SourceImage
 from knitter.aws.start import Order, plan_start
 from knitter.errors import KnitterError
+from knitter.machine.keys import new_key
 
 IMAGE = SourceImage("ami-0123456789abcdef0", "al2023", "x86_64", "/dev/xvda", "uefi-preferred", ena=True, user="me")
 SUBNET = Subnet("subnet-1", "vpc-1", "eu-west-1a", "10.0.0.0/24")
@@ -43,6 +45,23 @@ def test_it_ends_itself_tells_metadata_to_nobody_else_and_encrypts_its_root() ->
         {"DeviceName": "/dev/xvda", "Ebs": {"DeleteOnTermination": True, "Encrypted": True}}
     ]
     assert not {"KeyName", "IamInstanceProfile", "Placement", "InstanceMarketOptions"} & asked.keys()
+
+
+def test_an_image_without_cloud_init_is_given_a_key_pair_and_no_user_data() -> None:
+    asked = plan(user_data="", key_name="knitter-1", tokens=False)
+    assert asked["KeyName"] == "knitter-1"
+    assert "UserData" not in asked
+    assert asked["MetadataOptions"]["HttpTokens"] == "optional"
+
+
+@pytest.mark.lab
+def test_a_key_pair_is_there_only_while_its_instance_is_started(cloud: Cloud) -> None:
+    public, made = new_key("rsa").public, list[str]()
+    with imported(cloud, public, name="knitter-1", tags={"knitter:run": "r"}, made=made.append) as name:
+        (found,) = cloud.ec2.describe_key_pairs(KeyNames=[name])["KeyPairs"]
+        assert (found["KeyPairId"], found["KeyType"]) == (made[0], "rsa")
+        assert found["Tags"] == [{"Key": "knitter:run", "Value": "r"}]
+    assert made[0] not in [one["KeyPairId"] for one in cloud.ec2.describe_key_pairs()["KeyPairs"]]
 
 
 def test_everything_that_comes_with_it_is_tagged_at_creation() -> None:

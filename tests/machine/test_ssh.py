@@ -185,6 +185,7 @@ class TestConnect:
             assert found.host_key == old_server.endpoint.host_key
             if ROOT:
                 assert found.run(script("echo hello"), timeout=20).text == "hello"
+            connect(replace(old_server.endpoint, host_key=found.host_key), old_server.key).close()  # pinned from now on
         with pytest.raises(UnansweredError, match="does not let knitter in"):
             connect(replace(old_server.endpoint, host_key=new_key().public), old_server.key)  # given, it is no old one
 

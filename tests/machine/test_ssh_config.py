@@ -23,6 +23,14 @@ def test_the_users_ssh_command_is_pinned_and_its_key_private(tmp_path: Path) -> 
     assert stat.S_IMODE((place / "key").stat().st_mode) == 0o600
 
 
+def test_an_old_host_key_is_taken_only_where_it_is_the_hosts(tmp_path: Path) -> None:
+    for kind in ("ed25519", "rsa"):
+        (tmp_path / kind).mkdir()
+        write_files(tmp_path / kind, "x", Endpoint("127.0.0.1", 2222, "root", new_key(kind).public), new_key())
+    assert "ssh-rsa" not in (tmp_path / "ed25519/ssh_config").read_text()
+    assert "HostKeyAlgorithms +ssh-rsa" in (tmp_path / "rsa/ssh_config").read_text()
+
+
 def test_a_way_in_through_a_program_is_the_users_too(tmp_path: Path) -> None:
     endpoint = Endpoint("i-1", 22, "ec2-user", new_key().public, proxy=("aws", "ssm", "start-session", "50%"))
     write_files(tmp_path, "i-1", endpoint, new_key())

@@ -97,6 +97,13 @@ def test_firmwares(firmware: str, architecture: str, planned: tuple[str, ...]) -
     assert guest.plan_firmwares(recipe(Path("/r"), packages=packages, boot=boots)) == planned
 
 
+def test_each_firmware_boots_from_each_kind_of_disk() -> None:
+    plain = guest.plan_variants(recipe(Path("/r"), boot={"firmware": "both"}))
+    assert [str(one) for one in plain] == ["bios", "uefi"]
+    asked = guest.plan_variants(recipe(Path("/r"), boot={"firmware": "both"}, check={"disks": ("nvme", "virtio")}))
+    assert [str(one) for one in asked] == ["bios", "bios-virtio", "uefi", "uefi-virtio"]
+
+
 @pytest.mark.parametrize(("disk", "volume", "planned"), [(1, None, 2), (8, None, 10), (8, 40, 50)])
 def test_the_volume_leaves_room_to_grow(disk: int, volume: int | None, planned: int) -> None:
     ami = {"volume": {"size": f"{volume}GiB"}} if volume else {}
