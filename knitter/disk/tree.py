@@ -3,8 +3,6 @@
 Always by programs of its own, in a chroot: a link in the tree must never lead out to this host.
 """
 
-import io
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,6 +10,15 @@ from typing import Final
 
 from knitter.command import command, script
 from knitter.machine import Machine
+
+# $1: a file, $2: its directory, $3: its time.  What was there is replaced, not followed if it is a link.
+_PUT: Final = """
+umask 022
+mkdir -p "$2"
+rm -f "$1"
+cat > "$1"
+touch --date="$3" "$1"
+"""
 
 # $1: a directory that may be missing, $2: where it goes
 _TAKE: Final = """
@@ -49,8 +56,12 @@ class Tree:
         return sorted(self.run_script(text).splitlines())
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write *files*, by absolute path, as root's with mode 0644; missing directories are made."""
-        self.run("tar", "--extract", "--directory=/", "--file=-", stdin=_archive(files, self.epoch))
+        """Write *files*, by absolute path, as root's with mode 0644; missing directories are made.
+
+        With nothing but coreutils, as not every image has more.
+        """
+        for path, data in sorted(files.items()):
+            self.run("sh", "-euc", _PUT, "sh", path, str(PurePosixPath(path).parent), f"@{self.epoch}", stdin=data)
 
     def take(self, path: str, target: Path) -> Path:
         """Move the directory *path* out of the tree to *target*, and leave an empty one in its place."""
@@ -62,13 +73,3 @@ class Tree:
         """Give whatever below *directories* is younger than the epoch the epoch as its time."""
         argv = ("-newermt", f"@{self.epoch}", "-exec", "touch", "--no-dereference", f"--date=@{self.epoch}", "{}", "+")
         self.machine.run(command("find", *directories, *argv), log=self.log)
-
-
-def _archive(files: Mapping[str, bytes], epoch: int) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, data in sorted(files.items()):
-            member = tarfile.TarInfo(str(PurePosixPath(path).relative_to("/")))
-            member.size, member.mtime = len(data), epoch
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
