@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,14 @@ def pytest_configure(config: pytest.Config) -> None:
     calls.begin(Path(folder.name) / "calls")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side (`-n`), what shares something stays together, and what takes long begins early."""
     shares.arrange(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """See tests/shares.py."""
+    return shares.Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,30 +1,48 @@
 """Which tests stay together when several run side by side, and in which order.
 
-Tests of a file share its fixtures, those that use the desk on which debian-12 is built share that.  What takes minutes
-begins first, so that the processors end together.
+Tests of a file share its fixtures, those of files that use the desk on which debian-12 is built share that.  What takes
+minutes begins first, so that the processors end together.
 """
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 _LONG: Final = ("boot", "lab")
 """Markers, the longest tests' first."""
+_SHARED: Final = re.compile(r"\b(debian|el6_desk|el9_desk): Desk\b")
+"""Desks of tests/conftest.py, which several files use."""
+
+
+class Scheduling(LoadScopeScheduling):
+    """By group; xdist's own, by its marks, gives up with pytest 9: it renames tests, which that does not allow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid.partition("::")[0])
+
+
+@cache
+def group(path: str) -> str:
+    """The name of what the tests in the file *path* share."""
+    found = _SHARED.search(Path(__file__).parent.parent.joinpath(path).read_text())
+    return found[1] if found else path
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Sort *items* and mark each with its group, for `--dist=loadgroup`."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+    """Sort *items*: groups with long tests first, the largest of these before all."""
     ranks = dict[str, int]()
     for item in items:
-        ranks[group(item)] = min(ranks.get(group(item), len(_LONG)), _rank(item))
-    items.sort(key=lambda item: (ranks[group(item)], group(item) != "debian"))
+        name = _group(item)
+        ranks[name] = min(ranks.get(name, len(_LONG)), _rank(item))
+    items.sort(key=lambda item: (ranks[_group(item)], _group(item) != "debian"))
 
 
-def group(item: pytest.Item) -> str:
-    """The name of what *item* shares."""
-    return "debian" if "debian" in getattr(item, "fixturenames", ()) else str(item.path)
+def _group(item: pytest.Item) -> str:
+    return group(item.nodeid.partition("::")[0])
 
 
 def _rank(item: pytest.Item) -> int:
