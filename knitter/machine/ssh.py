@@ -63,8 +63,6 @@ class Ssh:
 
     def __init__(self, endpoint: Endpoint, transport: "paramiko.Transport", wire: Wire) -> None:
         self.name = str(endpoint)
-        self.pinned = bool(endpoint.host_key)
-        """Whether it had to present the host key it was given."""
         self._wire = wire
         self._sudo = ("sudo", "-n", "--") if endpoint.user != "root" else ()
         self._transport = transport

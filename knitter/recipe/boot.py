@@ -12,6 +12,7 @@ from knitter.units import GIB, MIB
 Firmware = Literal["bios", "uefi", "both"]
 Loader = Literal["grub", "grub-legacy"]
 Bus = Literal["nvme", "virtio"]
+HostKey = Literal["given", "own"]
 
 _MEMORY_SMALLEST: Final = 256 * MIB
 
@@ -65,7 +66,7 @@ class Check(Section):
     disks: tuple[Bus, ...] = ("nvme",)
     """How the guest's disk is plugged in, one boot for each: nvme, as on current types, and virtio, as the kernels of
     old images know it better."""
-    host_key: Literal["given", "own"] = "given"
+    host_key: HostKey = "given"
     """given: cloud-init installs the SSH host key that it finds in the user data, and SSH must answer with it.  own:
     the image makes its own, and whichever that is, is taken, SHA-1 included."""
     probes: tuple[Probe, ...] = ()

@@ -108,7 +108,8 @@ def _inspect(build: Build, work: Work, host: Surrogate, watch: _Watch) -> Findin
     probes = plan_checks(recipe, _FIRMWARES.get(instance.boot_mode, "bios"), now=time.time(), place=place)
     machine = host.connect()
     try:
-        return run_checks(machine, probes, watch, log=work.log, deadline=time.monotonic() + recipe.check.timeout)
+        deadline = time.monotonic() + recipe.check.timeout
+        return run_checks(machine, probes, watch, host_key=recipe.check.host_key, log=work.log, deadline=deadline)
     finally:
         machine.close()
 

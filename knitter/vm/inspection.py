@@ -4,23 +4,24 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from knitter.command import script
 from knitter.errors import KnitterError
 from knitter.machine import Output
 from knitter.machine.ssh import Ssh
 from knitter.progress import say
-from knitter.recipe.boot import Bus, Probe
+from knitter.recipe.boot import Bus, HostKey, Probe
 from knitter.recipe.model import Recipe
 from knitter.vm import login, qemu
 from knitter.vm.checks import ABOUT, Place, plan_checks
 from knitter.vm.qemu import Firmware
 
-PINNED: str = "SSH answers with the host key it was given"
-"""A check that logging in makes."""
-UNPINNED: str = "SSH answers with a host key of its own"
-"""What it shows of an image that cannot be given one."""
+LOGGED_IN: Final[dict[HostKey, str]] = {
+    "given": "SSH answers with the host key it was given",
+    "own": "SSH answers with a host key of its own",
+}
+"""The check that logging in makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,21 @@ def inspect(guest: qemu.Guest, recipe: Recipe, variant: Variant, secrets: login.
     endpoint = login.plan_endpoint(guest, recipe.check.user, secrets)
     with login.lease(endpoint, secrets.user, watch=watch, seconds=recipe.check.timeout) as machine:
         probes = plan_checks(recipe, variant.firmware, now=time.time(), place=place)
-        return run_checks(machine, probes, watch, log=log, deadline=deadline)
+        return run_checks(machine, probes, watch, host_key=recipe.check.host_key, log=log, deadline=deadline)
 
 
-def run_checks(machine: Ssh, probes: tuple[Probe, ...], watch: Watch, *, log: Path, deadline: float) -> Findings:
-    """Run *probes* on *machine*, one after the other.  deadline: of time.monotonic().  Raises KnitterError."""
+def run_checks(
+    machine: Ssh, probes: tuple[Probe, ...], watch: Watch, *, host_key: HostKey, log: Path, deadline: float
+) -> Findings:
+    """Run *probes* on *machine*, one after the other.  deadline: of time.monotonic().  Raises KnitterError.
+
+    host_key: how *machine* came by its own.
+    """
     for number, probe in enumerate(probes):
         say(f"{watch.name}: {probe.name}", done=number, total=len(probes), unit="checks")
         _check(machine, probe, watch, log=log, deadline=deadline)
     kernel, system = machine.run(script(ABOUT), log=log, timeout=60).text.splitlines()
-    return Findings((PINNED if machine.pinned else UNPINNED, *(probe.name for probe in probes)), kernel, system)
+    return Findings((LOGGED_IN[host_key], *(probe.name for probe in probes)), kernel, system)
 
 
 def _check(machine: Ssh, probe: Probe, watch: Watch, *, log: Path, deadline: float) -> None:
