@@ -36,6 +36,7 @@ class RpmArchive:
         self.server = FileServer(directory)
         self._home = Path(tempfile.mkdtemp(prefix="knit-gpg-"))  # short: gpg-agent's socket has 107 bytes at most
         self._user = "archive"
+        self._clock: list[str] = []
         self._groups: list[str] = []
         self._like = like
 
@@ -71,9 +72,10 @@ class RpmArchive:
         shown = self._gpg("--with-colons", "--list-keys", self._user).decode()
         return next(line.split(":")[9] for line in shown.splitlines() if line.startswith("fpr:"))
 
-    def use_new_key(self, user: str) -> Path:
-        """Sign with a fresh key from now on; its public part."""
-        self._gpg("--passphrase", "", "--quick-generate-key", user, "rsa2048", "sign", "never")
+    def use_new_key(self, user: str, *, expired: bool = False) -> Path:
+        """Sign with a fresh key from now on; its public part.  expired: one of long ago, and as if it were then."""
+        self._clock = ["--faked-system-time=20150101T000000!"] if expired else []
+        self._gpg("--passphrase", "", "--quick-generate-key", user, "rsa2048", "sign", "1y" if expired else "never")
         self._user = user
         self._gpg("--armor", "--output", self.key, "--export", user)
         shutil.copy(self.key, self.directory / "key")
@@ -121,6 +123,7 @@ class RpmArchive:
             "--define=__gpg /usr/bin/gpg",
             f"--define=_gpg_name {self._user}",
             "--define=_gpg_digest_algo sha256",
+            f"--define=_gpg_sign_cmd_extra_args {' '.join(['--batch', *self._clock])}",
         )
         self._run("rpmsign", *options, "--addsign", *files)
 
@@ -211,7 +214,7 @@ class RpmArchive:
 
     def _gpg(self, *arguments: str | Path) -> bytes:
         options = ("--batch", "--quiet", "--pinentry-mode", "loopback", "--digest-algo", "SHA256")
-        return self._run("gpg", *options, *arguments)
+        return self._run("gpg", *options, *self._clock, *arguments)
 
     def _run(self, *argv: str | Path) -> bytes:
         private = {"HOME": str(self._home), "GNUPGHOME": str(self._home)}

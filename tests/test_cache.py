@@ -1,6 +1,7 @@
 """The cache of files by content."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,13 @@ def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(KnitterError, match="cannot write in the cache"):
         Cache(tmp_path / "file/cache").open()
+
+
+def test_prune(cache: Cache) -> None:
+    old, new = (cache.path(digit * 64) for digit in "ab")
+    for path, time in ((old, 1000), (new, 2000)):
+        path.parent.mkdir()
+        path.touch()
+        os.utime(path, (time, time))
+    cache.prune(before=1500)
+    assert (old.exists(), new.exists()) == (False, True)

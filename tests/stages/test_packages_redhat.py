@@ -305,6 +305,18 @@ def test_key_of_a_url_that_is_another(desk: Desk) -> None:
     assert "the mirror does not have" in desk.refusal(keys=keys).brief
 
 
+def test_key_that_has_expired_is_good_for_packages_but_not_for_metadata(desk: Desk) -> None:
+    """As the keys of releases are whose time is over, such as EL 6; new metadata nobody should sign with one."""
+    desk.trust(desk.archive.use_new_key("old", expired=True))
+    for name in ("hello", "world"):
+        desk.archive.sign(*desk.archive.packages(name))
+    desk.archive.publish()
+    assert f"{desk.archive.fingerprint[-16:]}, which has expired" in (
+        desk.refusal(repositories=[desk.repository(signed_metadata=True)]).brief
+    )
+    assert desk.ensure().action == "made"
+
+
 def test_signed_metadata(desk: Desk) -> None:
     assert desk.ensure(repositories=[desk.repository(signed_metadata=True)]).action == "made"
 

@@ -110,7 +110,7 @@ REFUSED = {
     "removed": (
         {
             "kind": "unsolved",
-            "problems": "\n - package python3-dnf-4.14.0-1.noarch is filtered out by exclude filtering",
+            "problems": "\n - package python3-dnf-4-1.noarch is filtered out by exclude filtering",
         },
         "packages.remove = python3-dnf: others need it",
         "remove those, too, or keep it",
@@ -135,7 +135,7 @@ def test_refusals(answer: dnf.Answer, brief: str, hint: str) -> None:
     [
         (
             "BADSIG 0123456789ABCDEF me",
-            "has a bad signature: its repomd.xml is not what the owner of key 0123456789ABCDEF",
+            "its repomd.xml is not what the owner of key 0123456789ABCDEF signed",
         ),
         ("EXPKEYSIG 0123456789ABCDEF me", "is signed with key 0123456789ABCDEF, which has expired"),
         ("REVKEYSIG 0123456789ABCDEF me", "was revoked"),

@@ -37,7 +37,7 @@ def test_repomd() -> None:
         ("primary", "repodata/primary.xml.zst"),
         ("filelists", "repodata/filelists.xml.gz"),
         ("modules", "repodata/modules.yaml.gz"),
-        ("group_gz", "repodata/group_gz.x86_64.xml.gz"),
+        ("group_gz", "repodata/group_gz.xml.gz"),
     ]
     assert found.indices[1] == Index("filelists", "repodata/filelists.xml.gz", "b" * 64, 9)
 
@@ -63,11 +63,8 @@ def test_name_of_an_index_is_ours() -> None:
         (repomd(data("primary")), "lacks filelists"),
         (repomd(data("primary", checksum="sha"), data("filelists")), "gives no SHA-256 of primary, but sha"),
         (repomd(data("primary", digit="/"), data("filelists")), "gives no SHA-256 of primary"),
-        (repomd(data("primary"), '<data type="filelists"/>'), "has no timestamp" if False else "has no checksum"),
-        (
-            repomd(data("primary").replace("timestamp", "x"), data("filelists").replace("timestamp", "x")),
-            "no timestamp",
-        ),
+        (repomd(data("primary"), '<data type="filelists"/>'), "has no checksum"),
+        (repomd(data("primary"), data("filelists")).replace(b"timestamp", b"x"), "no timestamp"),
         (repomd(data("primary", stamp="soon"), data("filelists")), "soon"),
     ],
 )
@@ -90,7 +87,9 @@ def test_metalink() -> None:
   <file name="other.xml"><resources><url>http://wrong.example.org/</url></resources></file>
   <file name="repomd.xml">
    <verification><hash type="md5">x</hash><hash type="sha256">AAAA</hash></verification>
-   <mm0:alternates><mm0:alternate><verification><hash type="sha256">bbbb</hash></verification></mm0:alternate></mm0:alternates>
+   <mm0:alternates><mm0:alternate>
+    <verification><hash type="sha256">bbbb</hash></verification>
+   </mm0:alternate></mm0:alternates>
    <resources>
     <url protocol="http" preference="90">http://far.example.org/os/repodata/repomd.xml</url>
     <url protocol="rsync" preference="100">rsync://near.example.org/os/repodata/repomd.xml</url>
