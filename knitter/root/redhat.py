@@ -138,7 +138,9 @@ def _verify(tree: Tree) -> None:
     found = proof.differences(tree.inside("verifying the installed files", proof.verify()).splitlines())
     if found:
         raise KnitterError(
-            f"{len(found)} installed file{'s'[: len(found) > 1]} are not as the packages brought them",
+            "1 installed file is not as the packages brought it"
+            if len(found) == 1
+            else f"{len(found)} installed files are not as the packages brought them",
             details="\n".join([*found, "(see rpm -V; what scriptlets make must be configuration or ghost)"]),
         )
 
