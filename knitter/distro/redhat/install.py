@@ -115,6 +115,7 @@ def _rpm(tree: Path, *arguments: Argument) -> Command:
     macros = {
         "_db_backend": "sqlite",
         "_keyring": "rpmdb",
+        "_netsharedpath": "/proc",  # is mounted, and no user may change its owner; `prepare` made the directory beneath
         "_pkgverify_level": "all",
         "_install_script_path": f"{_STUBS}:{PATH}",
     }
