@@ -25,6 +25,7 @@ _HEAD: Final = f"""\
 %global __spec_install_pre true
 %global __spec_install_post %{{nil}}
 %global __spec_clean_body true
+%global _binaries_in_noarch_packages_terminate_build 0
 %global _build_id_links none
 %global _binary_payload w2.zstdio
 %global _unpackaged_files_terminate_build 0
