@@ -3,21 +3,28 @@
 Always by programs of its own, in a chroot: a link in the tree must never lead out to this host.
 """
 
+import base64
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from knitter.command import command, script
 from knitter.machine import Machine
 
-# $1: a file, $2: its directory, $3: its time.  What was there is replaced, not followed if it is a link.
+# With coreutils alone: not every root has tar.
 _PUT: Final = """
 umask 022
-mkdir -p "$2"
-rm -f "$1"
-cat > "$1"
-touch --date="$3" "$1"
+put() {
+    mkdir -p "${1%/*}"
+    rm -f "$1"
+    base64 -d > "$1"
+}
+"""
+_PUT_ONE: Final = """
+put {path} <<'END'
+{data}END
 """
 
 # $1: a directory that may be missing, $2: where it goes
@@ -35,7 +42,7 @@ class Tree:
     machine: Machine
     path: Path
     epoch: int
-    """Seconds since 1970: the time of every file put into it."""
+    """Seconds since 1970: what `settle` gives to every file put into it."""
     log: Path
 
     def run(self, *argv: str, stdin: bytes | str = b"") -> bytes:
@@ -56,12 +63,9 @@ class Tree:
         return sorted(self.run_script(text).splitlines())
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write *files*, by absolute path, as root's with mode 0644; missing directories are made.
-
-        With nothing but coreutils, as not every image has more.
-        """
-        for path, data in sorted(files.items()):
-            self.run("sh", "-euc", _PUT, "sh", path, str(PurePosixPath(path).parent), f"@{self.epoch}", stdin=data)
+        """Write *files*, by absolute path, as root's with mode 0644.  Missing directories are made, links replaced."""
+        texts = (_PUT_ONE.format(path=shlex.quote(path), data=_encoded(data)) for path, data in sorted(files.items()))
+        self.run_script(_PUT + "".join(texts))
 
     def take(self, path: str, target: Path) -> Path:
         """Move the directory *path* out of the tree to *target*, and leave an empty one in its place."""
@@ -73,3 +77,7 @@ class Tree:
         """Give whatever below *directories* is younger than the epoch the epoch as its time."""
         argv = ("-newermt", f"@{self.epoch}", "-exec", "touch", "--no-dereference", f"--date=@{self.epoch}", "{}", "+")
         self.machine.run(command("find", *directories, *argv), log=self.log)
+
+
+def _encoded(data: bytes) -> str:
+    return base64.encodebytes(data).decode()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-PROGRAMS = ("sh", "cat", "cp", "grep", "ln", "mkdir", "readlink", "rm", "tar")
+PROGRAMS = ("sh", "base64", "cat", "cp", "grep", "ln", "mkdir", "readlink", "rm")
 GRUB_MKIMAGE = """#!/bin/sh
 for one; do case $one in
     --output=*) out=${one#--output=};; --format=*) format=${one#--format=};; --config=*) config=${one#--config=};;
