@@ -1,6 +1,5 @@
 """The packages stage on real dnf and rpm, and a tiny repository that is tampered with in every way it must refuse."""
 
-import gzip
 import hashlib
 import os
 from collections.abc import Iterator
@@ -338,8 +337,7 @@ def test_tampered_metadata(desk: Desk) -> None:
 
 
 def test_tampered_index(desk: Desk) -> None:
-    index = desk.archive.directory / desk.archive.index
-    index.write_bytes(gzip.compress(gzip.decompress(index.read_bytes()).replace(b"hello", b"evil!")))
+    desk.archive.flip(desk.archive.index)
     error = desk.refusal()
     assert error.brief == "the index primary of base is refused: what the mirror sent is not what its repomd.xml says"
 
@@ -436,7 +434,7 @@ def test_list_that_names_no_mirror(desk: Desk) -> None:
 
 def test_repository_of_files_below_a_folder_with_spaces(desk: Desk) -> None:
     desk.archive.server.down()
-    settings = {"build_directory": desk.root / "a place, of mine"}
+    settings = {"build_directory": desk.root / "a place, 100%_dbpath of mine"}
     desk.ensure(settings=settings, repositories=[desk.repository(url=desk.archive.directory.as_uri())])
 
 

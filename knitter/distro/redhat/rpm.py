@@ -30,7 +30,8 @@ class Finding:
 
 def plan(program: str, *words: Argument, database: Path) -> Command:
     """*program* of rpm with a private database and home.  database: an existing directory."""
-    return command(program, *_OWN, f"--define=_dbpath {database}", *words, env={"HOME": str(database)})
+    path = str(database).replace("%", "%%")  # or it is expanded as a macro
+    return command(program, *_OWN, f"--define=_dbpath {path}", *words, env={"HOME": str(database)})
 
 
 def plan_import(keys: Path, database: Path) -> Command:
