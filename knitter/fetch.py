@@ -26,8 +26,6 @@ from knitter.transport import REACH, GoneError, TransientError, Transport
 
 ATTEMPTS: Final = 5
 """In a row without a byte, before a mirror is given up."""
-_SMALL_ATTEMPTS: Final = 3
-"""Before a small file is given up."""
 _BEHIND: Final = "the mirror is being updated, or behind: try again later, or use another (mirrors in .doit.cfg)"
 
 
@@ -103,35 +101,6 @@ def _watch(futures: Sequence[Future[None]], session: "_Session", what: str, tota
         say(what, done=min(session.done, total), total=total, unit="B")
         for future in done:
             future.result()
-
-
-def read(transport: Transport, url: str, *, limit: int, pause: float = 0.5) -> bytes:
-    """A small file, of which no hash is known.
-
-    limit: bytes; a larger one is taken for something else.
-    Raises KnitterError; NotOnMirrorError if the mirror has no such file.
-    """
-    for attempt in range(_SMALL_ATTEMPTS):
-        interrupt.check()
-        try:
-            return _read(transport, url, limit)
-        except GoneError as error:
-            raise NotOnMirrorError(f"the mirror does not have {url}", details=str(error), hint=REACH) from None
-        except TransientError as error:
-            if attempt == _SMALL_ATTEMPTS - 1:
-                raise KnitterError(f"{url} cannot be fetched", details=str(error), hint=REACH) from None
-        time.sleep(pause * 2**attempt)
-    raise AssertionError
-
-
-def _read(transport: Transport, url: str, limit: int) -> bytes:
-    data = bytearray()
-    with transport.open(url, start=0) as answer:
-        for chunk in answer.chunks:
-            data += chunk
-            if len(data) > limit:
-                raise KnitterError(f"{url} is refused: larger than {limit} bytes", hint="check the URL in the recipe")
-    return bytes(data)
 
 
 class _Session:

@@ -11,12 +11,12 @@ from typing import Final
 from knitter.cache import Cache
 from knitter.distro.redhat import keys
 from knitter.errors import KnitterError
-from knitter.fetch import NotOnMirrorError, mirrored, read
+from knitter.fetch import NotOnMirrorError
 from knitter.lock import Key
 from knitter.recipe.model import Recipe
 from knitter.recipe.redhat import SigningKey
 from knitter.resolve.place import Place
-from knitter.transport import Transport
+from knitter.resolve.small import read
 from knitter.units import MIB
 
 _LIMIT: Final = MIB
@@ -48,8 +48,7 @@ def _select(recipe: Recipe, one: SigningKey, place: Place) -> str:
     if one.file:
         path = recipe.path_of(one.file)
         return keys.select(_content(path), one.fingerprint, str(path))
-    data = read(Transport(1), mirrored(one.url, place.mirrors), limit=_LIMIT)
-    return keys.select(data, one.fingerprint, one.url)
+    return keys.select(read(one.url, place, limit=_LIMIT), one.fingerprint, one.url)
 
 
 def _content(path: Path) -> bytes:

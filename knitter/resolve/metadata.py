@@ -17,11 +17,11 @@ from knitter.command import command
 from knitter.distro.redhat import refusals, repodata
 from knitter.distro.redhat.dnf import Source, filled, place_of
 from knitter.errors import KnitterError
-from knitter.fetch import Download, fetch, mirrored, read
+from knitter.fetch import Download, fetch
 from knitter.machine.local import Local
 from knitter.recipe.redhat import RedhatPackages, RedhatRepository
 from knitter.resolve.place import Place
-from knitter.transport import Transport
+from knitter.resolve.small import read
 from knitter.units import MIB, parse_duration
 
 _LIMIT: Final = 16 * MIB
@@ -36,7 +36,6 @@ class Reader:
     def __init__(self, wanted: RedhatPackages, keyring: bytes, place: Place) -> None:
         self._wanted = wanted
         self._place = place
-        self._transport = Transport(1)
         self._keyring = place.directory / "keyring.gpg"
         self._keyring.write_bytes(keyring)
         self._indices = Cache(place.cache.directory / "metadata")
@@ -122,4 +121,4 @@ class Reader:
             yield Download(name, f"{base}/{one.href}", one.sha256, one.size, vouched="its repomd.xml")
 
     def _fetch(self, url: str) -> bytes:
-        return read(self._transport, mirrored(url, self._place.mirrors), limit=_LIMIT)
+        return read(url, self._place, limit=_LIMIT)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from knitter.distro.redhat import rpm
-from knitter.errors import CommandError, KnitterError
+from knitter.errors import KnitterError
 from knitter.lock import Lock
 from knitter.machine import tools
 from knitter.machine.local import Local
@@ -33,18 +33,21 @@ def verify(lock: Lock, place: Place) -> None:
 def _database(lock: Lock, place: Place) -> Path:
     """A database that holds the keys of *lock* and nothing else."""
     database = place.directory / "rpmdb"
+    if "%" in str(database):
+        raise KnitterError(
+            f"rpm cannot work below {place.directory}: a % in the path", hint="use another build_directory"
+        )
     database.mkdir(parents=True, exist_ok=True)
     for key, text in zip(lock.keys, texts(lock.keys, place.cache), strict=True):
         file = place.directory / f"{key.fingerprint}.asc"
         file.write_text(text)
-        try:
-            Local().run(rpm.plan_import(file, database), log=place.log)
-        except CommandError as error:
+        done = Local().run(rpm.plan_import(file, database), log=place.log, check=False)
+        if done.code or "error:" in done.stderr:  # it may say so and end with 0
             raise KnitterError(
                 f"this host's rpm cannot use the key {key.fingerprint}",
-                details=error.details,
+                details=done.stderr,
                 hint="its policy may refuse old algorithms; or name another key of the distribution",
-            ) from None
+            )
     return database
 
 

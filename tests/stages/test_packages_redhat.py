@@ -434,8 +434,22 @@ def test_list_that_names_no_mirror(desk: Desk) -> None:
 
 def test_repository_of_files_below_a_folder_with_spaces(desk: Desk) -> None:
     desk.archive.server.down()
-    settings = {"build_directory": desk.root / "a place, 100%_dbpath of mine"}
+    settings = {"build_directory": desk.root / "a place, of mine"}
     desk.ensure(settings=settings, repositories=[desk.repository(url=desk.archive.directory.as_uri())])
+
+
+def test_build_directory_that_rpm_cannot_name(desk: Desk) -> None:
+    with pytest.raises(KnitterError, match="a % in the path"):
+        desk.ensure(settings={"build_directory": desk.root / "100%"})
+
+
+def test_key_that_the_hosts_rpm_cannot_use(desk: Desk) -> None:
+    """Its packets are not what a key has."""
+    body = b"\x04 nonsense"
+    (desk.recipe / "keys/archive").write_bytes(b"\xc6" + bytes([len(body)]) + body)
+    fingerprint = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest()
+    error = desk.refusal(keys=[{"file": "keys/archive", "fingerprint": fingerprint}])
+    assert error.brief == f"this host's rpm cannot use the key {fingerprint.upper()}"
 
 
 def test_two_repositories(desk: Desk, tmp_path: Path) -> None:

@@ -29,9 +29,11 @@ class Finding:
 
 
 def plan(program: str, *words: Argument, database: Path) -> Command:
-    """*program* of rpm with a private database and home.  database: an existing directory."""
-    path = str(database).replace("%", "%%")  # or it is expanded as a macro
-    return command(program, *_OWN, f"--define=_dbpath {path}", *words, env={"HOME": str(database)})
+    """*program* of rpm with a private database and home.
+
+    database: an existing directory, in whose path no % may be: rpm expands it now once and now twice.
+    """
+    return command(program, *_OWN, f"--define=_dbpath {database}", *words, env={"HOME": str(database)})
 
 
 def plan_import(keys: Path, database: Path) -> Command:
