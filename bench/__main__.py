@@ -9,6 +9,7 @@ upload    the disk into the lab, by knitter's own engine and by boto3
 memory    peak of doit's own process, for a small and a large disk
 surrogate 1 GiB of noise written as the surrogate's stage does, and by `ssh host 'cat > file'`, both on loopback;
           and what a build asks of the cloud; alone: `python -m bench surrogate`
+rootfs    the root of the synthetic distribution's EL9 shape, by the stage and by plain dnf; alone: `python -m bench rootfs`
 
 Each figure is the median of --runs runs (default 3); floor and cold take turns, so that a machine that slows down slows
 both.
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import floor, road, site, surrogate, upload
+from bench import floor, road, rootfs, site, surrogate, upload
 
 
 def main() -> None:
@@ -31,11 +32,15 @@ def main() -> None:
     if arguments.only == "surrogate":
         _print([*surrogate.measure(arguments.runs), *road.measure()])
         return
+    if arguments.only == "rootfs":
+        _print(rootfs.measure(arguments.runs))
+        return
     with tempfile.TemporaryDirectory(prefix="knitter-bench-") as name:
         bench = site.Bench(Path(name))
         print("fetching the packages once", file=sys.stderr)
         bench.fetch()
-        _print([*_measure(bench, arguments.runs), *surrogate.measure(arguments.runs), *road.measure()])
+        families = rootfs.measure(arguments.runs)
+        _print([*_measure(bench, arguments.runs), *families, *surrogate.measure(arguments.runs), *road.measure()])
 
 
 def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
@@ -92,7 +97,7 @@ def _print(rows: list[tuple[str, str, str]]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="?", choices=["surrogate"], help="measure this alone")
+    parser.add_argument("only", nargs="?", choices=["rootfs", "surrogate"], help="measure this alone")
     parser.add_argument("--runs", type=int, default=3)
     return parser.parse_args()
 
