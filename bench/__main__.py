@@ -6,6 +6,7 @@ change    the same after one changed overlay file
 no-op     `doit build:debian-12` with nothing to do
 list      `doit list` with 10 and with 300 recipes
 upload    the disk into the lab, by knitter's own engine and by boto3
+loaders   the disk of the same root with LVM and GRUB 0.97, and with plain ext4 and GRUB 2
 memory    peak of doit's own process, for a small and a large disk
 surrogate 1 GiB of noise written as the surrogate's stage does, and by `ssh host 'cat > file'`, both on loopback;
           and what a build asks of the cloud; alone: `python -m bench surrogate`
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import floor, road, rootfs, site, surrogate, upload
+from bench import floor, loaders, road, rootfs, site, surrogate, upload
 
 
 def main() -> None:
@@ -55,6 +56,7 @@ def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
     noops = [_timed(bench.nothing) for _ in range(runs)]
     few, many = (_listing(bench, recipes, 2 * runs + 1) for recipes in (10, 300))
     ours, boto3 = upload.compare(bench, 2 * runs + 1)
+    shapes = loaders.measure(bench.build / "rootfs.tar", runs)
     small, large = bench.memory("4GiB"), bench.memory("64GiB")
     base, cold = statistics.median(floors), statistics.median(colds)
     return [
@@ -68,6 +70,7 @@ def _measure(bench: site.Bench, runs: int) -> list[tuple[str, str, str]]:
         ("no-op build", f"{statistics.median(noops):.2f} s", "(under 1 s)"),
         ("doit list, 10 recipes", f"{few:.2f} s", "(under 0.5 s)"),
         ("doit list, 300 recipes", f"{many:.2f} s", "(under 1.5 s)"),
+        *shapes,
         ("upload, own engine", f"{ours:.0f} MiB/s", f"{ours / boto3:.2f} x boto3 (at least 1.5)"),
         ("upload, boto3", f"{boto3:.0f} MiB/s", ""),
         ("peak memory, 4 GiB disk", f"{small:.0f} MB", "(under 300)"),

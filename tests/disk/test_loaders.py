@@ -5,9 +5,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,31 +17,13 @@ from knitter.recipe.boot import Boot
 from knitter.units import GIB, MIB, SECTOR
 from tests.disk import tiny_root
 from tests.disk.conftest import EPOCH, Part, layout_of
+from tests.disk.legacy import legacy
 from tests.disk.test_geometry import BOOT, DATA, ESP, ROOT
 from tests.disk.test_lvm import BOOT as OLD_BOOT
 from tests.disk.test_lvm import GROUP
 
 pytestmark = pytest.mark.lab
 ARGUMENTS = "console=tty0 console=ttyS0,115200n8"
-STAGES = ("stage1", "stage2", "e2fs_stage1_5")
-
-
-@cache
-def legacy() -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Files and programs of GRUB 0.97, from Debian's package, where EL 6 keeps them."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        subprocess.run(["apt-get", "--quiet", "download", "grub-legacy", "libc6-i386"], cwd=folder, check=True)
-        for path in folder.glob("*.deb"):
-            subprocess.run(["dpkg-deb", "--extract", path, folder / "root"], check=True)
-        stages = folder / "root/usr/lib/grub/x86_64-pc"
-        files = {f"usr/share/grub/x86_64-redhat/{one}": (stages / one).read_bytes() for one in STAGES}
-        libraries = next(path for path in (folder / "root/lib32", folder / "root/usr/lib32") if path.is_dir())
-        programs = {f"lib32/{one}": (libraries / one).read_bytes() for one in ("libc.so.6", "ld-linux.so.2")}
-        programs["lib/ld-linux.so.2"] = programs["lib32/ld-linux.so.2"]
-        programs["sbin/grub"] = (folder / "root/usr/sbin/grub").read_bytes()
-    return files, programs
 
 
 EL6 = {name: data for name, data in tiny_root.REDHAT.items() if not name.startswith(("usr/lib/grub", "etc/os-release"))}
