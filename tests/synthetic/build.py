@@ -27,17 +27,11 @@ WWW: Final = "www"
 """What is served."""
 
 
-def build(shape: Shape, cache: Cache, folder: Path) -> None:
-    """Make the distribution in *folder*, an empty directory."""
+def build(shape: Shape, cache: Cache, folder: Path, work: Path) -> None:
+    """Make the distribution in *folder*, an empty directory.  work: to be made, and the caller's to remove."""
     _make_key(folder)
-    packages = debs.resolve("bookworm", shape.debian)
-    wanted = [one for one in packages if shape.rpm_of(one.name) or one.name == "locales"]
-    debs.bring(wanted, cache)
-    tree, work = folder / "tree", folder / "work"
-    unpacked = debs.unpack(wanted, cache, tree)
-    made = {**_locales(shape, tree), **_key_file(shape, folder, tree)}
-    if shape.grub2:
-        made |= grub2.lay(tree, cache, work / "grub2")
+    tree = work / "tree"
+    unpacked, made = _lay(shape, cache, folder, tree)
     _compile(tree)
     older, *newer = _kernels(unpacked)
     slices = _aligned(shape, cut(shape, [one for one in unpacked if one not in newer], tree, made))
@@ -50,8 +44,18 @@ def build(shape: Shape, cache: Cache, folder: Path) -> None:
         for rpm in maker.make(some, release="2", kernel=(newer or [older])[-1]):
             _place(rpm, folder / WWW / shape.repositories[repository].path)
     _publish(shape, folder)
-    for rest in (tree, work):
-        shutil.rmtree(rest)
+
+
+def _lay(shape: Shape, cache: Cache, folder: Path, tree: Path) -> tuple[list[Deb], dict[str, str]]:
+    """Fill *tree*; the packages that were unpacked, and path -> package of what is made here."""
+    packages = debs.resolve("bookworm", shape.debian)
+    wanted = [one for one in packages if shape.rpm_of(one.name) or one.name == "locales"]
+    debs.bring(wanted, cache)
+    unpacked = debs.unpack(wanted, cache, tree)
+    made = {**_locales(shape, tree), **_key_file(shape, folder, tree)}
+    if shape.grub2:
+        made |= grub2.lay(tree, cache, tree.with_name("grub2"))
+    return unpacked, made
 
 
 def _make_key(folder: Path) -> None:

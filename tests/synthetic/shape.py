@@ -167,7 +167,7 @@ COMMON_OWNERS: Final = (
     (r"/etc/kernel/(post|pre|install)", ""),
     (r"/usr/share/(perl5?|initramfs-tools|base-files|apport|menu|python3/debpython|gcc)(/|$)", ""),
     (r"/usr/lib/x86_64-linux-gnu/perl", ""),
-    (r"/usr/lib(/x86_64-linux-gnu|32)/gconv/(?!UTF-|ISO8859-1\.|EUC-JP|gconv-modules)", ""),
+    (r"/usr/lib(/x86_64-linux-gnu|32)/gconv/(?!UTF-|ISO8859-1\.|gconv-modules)", ""),
     (r"/usr/(bin/(passwd|chage)|share/doc/passwd)$|/etc/pam\.d/passwd$", "passwd"),
     (r"/usr/lib/locale/", "glibc-common"),
 )
