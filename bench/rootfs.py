@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from knitter.cache import Cache
-from knitter.machine.scratch import scratch
 from knitter.command import command
+from knitter.machine.scratch import scratch
 from knitter.stages.rootfs import Rootfs
 from knitter.units import GIB
 from tests.stages.rooted import NEW, Rooted

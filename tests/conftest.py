@@ -14,6 +14,7 @@ from knitter.lab import service
 from tests import calls, shares
 from tests.campaign.row import LINE
 from tests.desk import Desk
+from tests.ground import settled
 from tests.synthetic import EL6, EL9
 from tests.synthetic.served import Served, served
 
@@ -103,3 +104,19 @@ def el9() -> Iterator[Served]:
     """The same in EL9's."""
     with served(EL9) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def el6_desk(el6: Served, tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[Desk]:
+    """A desk on which centos-6.9 is built of it, booted and registered.  Shared: read it, do not change it."""
+    with settled(el6, "centos-6.9", tmp_path_factory.mktemp("el6"), package_cache) as desk:
+        print(desk.doit("build:centos-6.9"))
+        yield desk
+
+
+@pytest.fixture(scope="session")
+def el9_desk(el9: Served, tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[Desk]:
+    """The same with almalinux-9."""
+    with settled(el9, "almalinux-9", tmp_path_factory.mktemp("el9"), package_cache) as desk:
+        print(desk.doit("build:almalinux-9"))
+        yield desk

@@ -1,5 +1,6 @@
 """A checkout of its own for a test: doit is run in it as a user would, in a process of its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from knitter.receipt import Receipt, read
 from knitter.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 DOIT = Path(sys.executable).with_name("doit")
+AWS = Path(sys.executable).with_name("aws")
 LOCAL = ("packages", "rootfs", "disk", "boot")
 STAGES = (*LOCAL, "snapshot", "ami")
 
@@ -69,6 +72,13 @@ class Desk:
         assert (process.returncode != 0) == fails, f"exit code {process.returncode}\n{output}"
         assert "Traceback" not in output, output
         return output
+
+    def cli(self, *arguments: str) -> Any:
+        """What the AWS CLI answers in a shell that ran `eval "$(doit lab)"`."""
+        argv = ["sh", "-c", f'eval "$({DOIT} lab)" && exec "$@"', "sh", AWS, *arguments, "--output", "json"]
+        done = subprocess.run(argv, cwd=self.root, env=self.environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def write_recipe(self, name: str, text: str, files: Mapping[str, str] | None = None) -> Path:
         folder = self.root / "recipes" / name

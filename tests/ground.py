@@ -1,6 +1,6 @@
-"""A desk on which the recipe of an RPM distribution is built from a synthetic one, which is served on loopback.
+"""A desk on which the recipe of an RPM distribution is built of a synthetic one, which is served on loopback.
 
-The recipe is the very file of recipes/; what tests alone say is where its mirror is and whose key signs.
+The recipe is the very file of recipes/; what tests alone say is where its mirror is, and whose key signs.
 """
 
 import re
@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests import synthetic
+from knitter.stages.disk import RAW
 from tests.desk import Desk
-from tests.file_server import FileServer
-from tests.synthetic import Shape
+from tests.synthetic.served import Served
 
 MIRRORS: Final = {"centos-6.9": "https://vault.centos.org", "almalinux-9": "https://repo.almalinux.org"}
 """Recipe -> what its URLs begin with."""
@@ -20,17 +19,21 @@ _FINGERPRINT: Final = re.compile(r'(?m)^fingerprint = ".*"$')
 
 
 @contextmanager
-def served(root: Path, cache: Path, recipe: str, shape: Shape, **settings: str) -> Iterator[Desk]:
+def settled(served: Served, recipe: str, root: Path, cache: Path, **settings: str) -> Iterator[Desk]:
     """A desk in *root* for *recipe* and what extends it.  Its lab is stopped at the end."""
-    distribution = synthetic.ensure(shape)
-    with FileServer(distribution.www) as server:
-        desk = Desk(root, cache, {"mirrors": f"{MIRRORS[recipe]} = {server.url}", **settings})
-        trust(desk.root / "recipes" / recipe, distribution.fingerprint)
-        yield desk
-        desk.stop_lab()
+    desk = Desk(root, cache, {"mirrors": f"{MIRRORS[recipe]} = {served.url}", **settings})
+    path = desk.root / "recipes" / recipe / "recipe.toml"
+    text, count = _FINGERPRINT.subn(f'fingerprint = "{served.distribution.fingerprint}"', path.read_text())
+    assert count == 1
+    path.write_text(text)
+    yield desk
+    desk.stop_lab()
 
 
-def trust(folder: Path, fingerprint: str) -> None:
-    """Let the recipe in *folder* want the key with *fingerprint*."""
-    path = folder / "recipe.toml"
-    path.write_text(_FINGERPRINT.sub(f'fingerprint = "{fingerprint}"', path.read_text()))
+def made_again(served: Served, recipe: str, desk: Desk, root: Path) -> Path:
+    """The disk of *recipe* of the lock that *desk* has, made in another directory with an empty cache."""
+    with settled(served, recipe, root / "desk", root / "cache") as other:
+        lock = (desk.build / recipe / "packages.lock").read_bytes()
+        (other.root / "recipes" / recipe / "packages.lock").write_bytes(lock)
+        other.doit(f"disk:{recipe}")
+        return other.build / recipe / RAW

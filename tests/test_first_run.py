@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,17 +10,6 @@ from knitter.units import BLOCK
 from tests.desk import STAGES, Desk
 
 pytestmark = pytest.mark.boot
-AWS = Path(sys.executable).with_name("aws")
-
-
-def aws(desk: Desk, *arguments: str) -> dict[str, object]:
-    """The AWS CLI in a shell that ran `eval "$(doit lab)"`."""
-    script = f'eval "$({Path(sys.executable).with_name("doit")} lab)" && exec "$@"'
-    argv = ["sh", "-c", script, "sh", str(AWS), *arguments, "--output", "json"]
-    done = subprocess.run(argv, cwd=desk.root, env=desk.environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    result: dict[str, object] = json.loads(done.stdout)
-    return result
 
 
 def test_every_stage_left_a_receipt(debian: Desk) -> None:
@@ -36,7 +23,7 @@ def test_both_firmwares_booted_and_every_check_passed(debian: Desk) -> None:
 
 def test_the_cli_sees_the_ami(debian: Desk) -> None:
     facts = debian.receipt("debian-12", "ami").facts
-    image = aws(debian, "ec2", "describe-images", "--image-ids", str(facts["image"]))["Images"][0]  # type: ignore[index]
+    image = debian.cli("ec2", "describe-images", "--image-ids", str(facts["image"]))["Images"][0]  # type: ignore[index]
     assert image["Architecture"] == "x86_64"
     assert image["BootMode"] == "uefi-preferred"
     assert image["EnaSupport"] is True
@@ -46,7 +33,7 @@ def test_the_cli_sees_the_ami(debian: Desk) -> None:
 
 def test_the_blocks_read_back_with_the_cli_are_the_disk(debian: Desk, tmp_path: Path) -> None:
     snapshot = str(debian.receipt("debian-12", "snapshot").facts["snapshot"])
-    listed = aws(debian, "ebs", "list-snapshot-blocks", "--snapshot-id", snapshot)
+    listed = debian.cli("ebs", "list-snapshot-blocks", "--snapshot-id", snapshot)
     blocks = {int(block["BlockIndex"]): str(block["BlockToken"]) for block in listed["Blocks"]}  # type: ignore[attr-defined]
     disk = debian.build / "debian-12" / "disk.raw"
     with disk.open("rb") as file:
@@ -55,8 +42,7 @@ def test_the_blocks_read_back_with_the_cli_are_the_disk(debian: Desk, tmp_path: 
             assert any(file.read(BLOCK)) == (index in blocks)
         for index in (*sorted(blocks)[:2], *sorted(blocks)[-2:]):
             target = tmp_path / "block"
-            aws(
-                debian,
+            debian.cli(
                 "ebs",
                 "get-snapshot-block",
                 "--snapshot-id",
