@@ -20,11 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests import rpm_texts
 from tests.file_server import FileServer
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 """Of the metadata, unless `publish` is told another."""
-_RELATIONS = ("requires", "provides", "recommends", "conflicts", "obsoletes")
 
 
 class RpmArchive:
@@ -38,6 +38,7 @@ class RpmArchive:
         self._user = "archive"
         self._clock: list[str] = []
         self._groups: list[str] = []
+        self._modules: list[str] = []
         self._like = like
 
     def __enter__(self) -> Self:
@@ -109,7 +110,7 @@ class RpmArchive:
                 (top / "tree" / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
                 (top / "tree" / path.lstrip("/")).write_bytes(content)
             spec = top / "package.spec"
-            spec.write_text(_spec(name, version, list(contents), scriptlets or {}, relations))
+            spec.write_text(rpm_texts.spec(name, version, list(contents), scriptlets or {}, relations))
             topdir, buildroot = f"--define=_topdir {top}", f"--buildroot={top}/root"
             self._run("rpmbuild", "-bb", "--quiet", f"--target={architecture}", topdir, buildroot, spec)
             (built,) = (top / "RPMS").rglob("*.rpm")
@@ -150,6 +151,10 @@ class RpmArchive:
             f"<environment><id>{name}</id><name>{name.title()}</name><grouplist>{ids}</grouplist></environment>"
         )
 
+    def add_module(self, name: str, stream: str, *packages: Path, default: bool = False) -> None:
+        """Make *packages* those of a module's stream, which `publish` tells of."""
+        self._modules.append(rpm_texts.module(name, stream, packages, default=default))
+
     def publish(self, *, date: datetime = DATE, signed: bool = True) -> None:
         """Write the metadata of all packages and groups, and sign it."""
         shutil.rmtree(self.directory / "repodata", ignore_errors=True)
@@ -157,6 +162,10 @@ class RpmArchive:
         comps.write_text(f'<?xml version="1.0" encoding="UTF-8"?><comps>{"".join(self._groups)}</comps>')
         stamp = ("--revision", f"{int(date.timestamp())}", "--set-timestamp-to-revision")
         self._run("createrepo_c", "--quiet", "--simple-md-filenames", *stamp, "--groupfile", comps, ".")
+        if self._modules:
+            modules = self.directory.parent / "modules.yaml"
+            modules.write_text("".join(self._modules))
+            self._run("modifyrepo_c", "--mdtype=modules", "--simple-md-filenames", modules, "repodata")
         if signed:
             self.sign_metadata()
 
@@ -199,12 +208,8 @@ class RpmArchive:
 
     def metalink(self, *urls: str, sha256: str, name: str = "metalink") -> str:
         """Publish a Metalink of repomd.xml with its hash as *sha256* says; its URL."""
-        rows = "".join(f'<url protocol="http" preference="100">{url}/{self.repomd}</url>' for url in urls)
-        (self.directory / name).write_text(
-            '<?xml version="1.0" encoding="utf-8"?><metalink version="3.0" xmlns="http://www.metalinker.org/">'
-            f'<files><file name="repomd.xml"><verification><hash type="sha256">{sha256}</hash></verification>'
-            f"<resources>{rows}</resources></file></files></metalink>"
-        )
+        locations = [f"{url}/{self.repomd}" for url in urls]
+        (self.directory / name).write_text(rpm_texts.metalink(locations, sha256))
         return f"{self.url}/{name}"
 
     def downloads(self, name: str) -> list[str]:
@@ -221,21 +226,3 @@ class RpmArchive:
         done = subprocess.run(argv, cwd=self.directory, capture_output=True, check=False, env=os.environ | private)
         assert done.returncode == 0, f"{argv}: {done.stderr.decode()}"
         return done.stdout
-
-
-def _spec(
-    name: str, version: str, paths: Sequence[str], scriptlets: Mapping[str, str], relations: Mapping[str, Sequence[str]]
-) -> str:
-    assert set(relations) <= set(_RELATIONS), relations
-    epoch, _, rest = version.rpartition(":")
-    number, release = rest.split("-")
-    lines = [
-        f"Name: {name}", f"Version: {number}", f"Release: {release}", f"Summary: {name} of the tests", "License: none",
-        *([f"Epoch: {epoch}"] if epoch else []),
-        *(f"{kind.title()}: {one}" for kind, names in relations.items() for one in names),
-        "%description", f"{name} of the tests",
-        "%install", "mkdir -p %{buildroot}", "cp -a %{_topdir}/tree/. %{buildroot}/ 2>/dev/null || :",
-        *(line for kind, lua in scriptlets.items() for line in (f"%{kind} -p <lua>", lua)),
-        "%files", *paths,
-    ]  # fmt: skip
-    return "%global debug_package %{nil}\n%global __os_install_post %{nil}\n" + "\n".join(lines) + "\n"

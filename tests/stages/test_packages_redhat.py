@@ -192,6 +192,15 @@ def test_group_where_there_are_none(desk: Desk) -> None:
     assert desk.refusal(groups=["core"]).brief == "no repository has the group core"
 
 
+def test_module_whose_default_stream_is_older(desk: Desk) -> None:
+    old, new = (desk.archive.add("tool", version=f"{number}.0-1") for number in (1, 2))
+    desk.archive.add_module("tools", "1", old, default=True)
+    desk.archive.add_module("tools", "2", new)
+    desk.archive.publish()
+    desk.ensure(install=["tool"], module_platform="platform:el9")
+    assert [one.version for one in desk.locked.packages] == ["1.0-1"]
+
+
 # What cannot be solved -----------------------------------------------------------------------------------------------
 
 
