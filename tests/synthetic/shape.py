@@ -88,7 +88,7 @@ class Shape:
 
 
 DROPPED: Final = frozenset({
-    "adduser", "apt", "base-files", "base-passwd", "bash-completion", "ca-certificates", "cron-daemon-common",
+    "adduser", "apt", "base-files", "base-passwd", "bash-completion", "ca-certificates", "cron-daemon-common", "dash",
     "debconf", "debian-archive-keyring", "debugedit", "dirmngr", "dpkg", "gnupg", "gnupg-l10n", "gnupg-utils",
     "gpg-wks-client", "gpg-wks-server", "gpgsm", "init-system-helpers", "initramfs-tools", "initramfs-tools-core",
     "klibc-utils", "libapt-pkg6.0", "libdebconfclient0", "libfile-find-rule-perl", "libgdbm-compat4", "libgdbm6",
