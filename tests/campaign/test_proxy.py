@@ -4,19 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from knitter.lab.service import Lab
-from knitter.lab.signature import ACCESS_KEY, SECRET_KEY
 from knitter.machine.keys import new_key
 from tests.campaign.conftest import user_data
 from tests.campaign.faults import Plan
 from tests.campaign.proxy import Proxy
-from tests.lab.conftest import REGION, put, refusal, wait_for
+from tests.lab.conftest import REGION, boto_client, put, refusal, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -28,14 +25,7 @@ def proxy(hosts: Lab) -> Iterator[Proxy]:
 
 
 def through(proxy: Proxy, service: str, attempts: int = 1) -> Any:
-    return boto3.client(
-        service,
-        region_name=REGION,
-        endpoint_url=proxy.url,
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET_KEY,
-        config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, parameter_validation=False),
-    )
+    return boto_client(Lab(proxy.url, 0), service, attempts=attempts)
 
 
 def create(client: Any, **changes: Any) -> str:

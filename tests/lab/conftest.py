@@ -37,15 +37,17 @@ def lab(lab_directory: Path) -> Iterator[Lab]:
         service.stop(lab_directory)
 
 
-def boto_client(lab: Lab, name: str, *, region: str = REGION, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> Any:
-    """A client that tries once and leaves the checks of parameters to the lab."""
+def boto_client(
+    lab: Lab, name: str, *, region: str = REGION, key: str = ACCESS_KEY, secret: str = SECRET_KEY, attempts: int = 1
+) -> Any:
+    """A client that tries so often and leaves the checks of parameters to the lab."""
     return boto3.client(
         name,
         region_name=region,
         endpoint_url=lab.endpoint,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
+        config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, parameter_validation=False),
     )
 
 
