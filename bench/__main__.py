@@ -10,7 +10,8 @@ loaders   the disk of the same root with LVM and GRUB 0.97, and with plain ext4 
 memory    peak of doit's own process, for a small and a large disk
 surrogate 1 GiB of noise written as the surrogate's stage does, and by `ssh host 'cat > file'`, both on loopback;
           and what a build asks of the cloud; alone: `python -m bench surrogate`
-rootfs    the root of the synthetic distribution's EL9 shape, by the stage and by plain dnf; alone: `... rootfs`
+rootfs    the root of the synthetic distribution's EL9 shape, by the stage and by plain dnf;
+          alone: `python -m bench rootfs`
 
 Each figure is the median of --runs runs (default 3); floor and cold take turns, so that a machine that slows down slows
 both.
