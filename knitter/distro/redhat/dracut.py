@@ -64,8 +64,11 @@ done
 
 
 def make() -> Command:
-    """Run in the root: the initial RAM disk of each kernel, anew."""
-    return command("sh", "-euc", _MAKE)
+    """Run in the root: the initial RAM disk of each kernel, anew.
+
+    Without the device nodes that only a real root may make, and the kernel's devtmpfs brings.
+    """
+    return command("sh", "-euc", _MAKE, env={"DRACUT_NO_MKNOD": "1"})
 
 
 def fingerprint() -> Command:
