@@ -130,7 +130,11 @@ if command -v rpm > /dev/null; then path=$(rpm --eval '%{{_dbpath}}'); fi
 mkdir -p "$path"
 find "$path/" -maxdepth 1 -type f -delete
 cp -a {DATABASE}/. "$path/"
-if command -v rpm > /dev/null; then rpm -qa --queryformat '{_ROW}' || true; else echo {NO_RPM}; fi
+if ! command -v rpm > /dev/null; then
+    echo {NO_RPM}
+elif [ "$(rpm --eval '%{{_db_backend}}')" = sqlite ]; then
+    rpm -qa --queryformat '{_ROW}' || true
+fi
 """
 
 _REBUILD: Final = f"""
@@ -147,7 +151,7 @@ rpm -qa --queryformat '{_ROW}'
 def adopt() -> Command:
     """Run in the root: put the database where the image's own rpm looks; print what that reads in it (see `installed`).
 
-    Prints NO_RPM if the image has none.
+    Nothing if it does not write SQLite: EL8's reads it, so that it may be converted.  NO_RPM if the image has none.
     """
     return command("sh", "-euc", _ADOPT)
 

@@ -56,6 +56,11 @@ def test_systemd_came_with_el7(release: str) -> None:
     assert not releases.has_systemd("5")
 
 
+def test_a_database_that_the_images_rpm_reads_but_does_not_write_is_none() -> None:
+    asked = install.adopt().argv[2]
+    assert asked.index("rpm --eval '%{_db_backend}'") < asked.index("rpm -qa")
+
+
 def test_keys_are_no_packages_and_no_epoch_is_epoch_0() -> None:
     listing = "hello 1:2.10-3.el9 x86_64\nworld (none):1-1 noarch\nzero 0:1-1 noarch\ngpg-pubkey (none):a2-b1 (none)\n"
     assert install.installed(listing) == {
