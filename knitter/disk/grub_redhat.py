@@ -20,10 +20,10 @@ from knitter.disk.tree import Tree
 
 ENTRIES: Final = "/boot/loader/entries"
 PREFERENCES: Final = "/etc/sysconfig/kernel"
-_ENTRY_ID: Final = "KNITTER"
+_ENTRY_ID: Final = "~knitter"
 """Stands where an entry's file name has the machine's id, by which blscfg sorts first, and only then by version: so
-that a kernel which comes later, with whatever id the machine has by then, is above those of the image.  It compares as
-rpm does: upper-case letters before lower-case ones, and both before digits."""
+that a kernel which comes later, with whatever id the machine has by then, is above those of the image.  Red Hat's GRUB
+compares as rpm does, GRUB's own blsuki as GNU ls -v: to both, a tilde is before everything."""
 
 _DEFAULT: Final = (
     'if [ "${next_entry}" ]; then',

@@ -55,6 +55,8 @@ TEST_PACKAGES: Final[dict[str, tuple[str, str]]] = {
     "getfattr": ("attr", "attr"),
     "gpg": ("gpg", "gnupg2"),
     "gpg-agent": ("gpg-agent", "gnupg2"),
+    "losetup": ("mount", "util-linux"),
+    "lvm": ("lvm2", "lvm2"),
     "rpmbuild": ("rpm", "rpm-build"),
     "rpmsign": ("rpm", "rpm-sign"),
     "setcap": ("libcap2-bin", "libcap"),

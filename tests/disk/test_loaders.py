@@ -195,8 +195,8 @@ class TestGrub2:
         found = plan(BOOT, {**DATA, "mount": "/boot"}, ROOT, firmware="bios")
         disk = disk_of(tmp_path, found, tiny_root.REDHAT | bls)
         entries = names(inside(disk, found, "/boot", "ls -p /loader/entries"))
-        assert entries == {"KNITTER-5.14.0-9.el9.conf", "KNITTER-5.14.0-10.el9.conf"}
-        entry = inside(disk, found, "/boot", "cat /loader/entries/KNITTER-5.14.0-10.el9.conf").splitlines()
+        assert entries == {"~knitter-5.14.0-9.el9.conf", "~knitter-5.14.0-10.el9.conf"}
+        entry = inside(disk, found, "/boot", "cat /loader/entries/~knitter-5.14.0-10.el9.conf").splitlines()
         assert entry[:5] == [
             "title Tiny Linux (5.14.0-10.el9)",
             "version 5.14.0-10.el9",

@@ -1,8 +1,10 @@
 """fstab, GRUB's texts and the partition table's script: pure, so the whole text is compared."""
 
+import re
+
 import pytest
 
-from knitter.disk import fstab, grub_config, grub_debian
+from knitter.disk import fstab, grub_config, grub_debian, grub_redhat
 from knitter.disk.grub_config import Menu, Place
 from knitter.disk.kernels import Kernel, version_order
 from knitter.disk.partition import table_script
@@ -114,3 +116,38 @@ def test_an_msdos_table_marks_the_root_bootable() -> None:
         "start=206848, size=409600, type=c",
         "start=616448, size=1478656, type=83, bootable",
     ]
+
+
+_ENTRIES = [
+    grub_redhat.entry_path(Kernel(version, "", "")).split("/")[-1] for version in ("5.14.0-9.el9", "5.14.0-10.el9")
+]
+
+
+@pytest.mark.parametrize("machine", ["0a1b", "9f00", "a1b2", "ffff", "00ff"])
+@pytest.mark.parametrize("order", ["rpm", "ls -v"])
+def test_entries_of_the_image_are_below_those_of_any_machine_and_sorted_by_version(machine: str, order: str) -> None:
+    later = f"{machine * 8}-5.14.0-1.el9.conf"
+    names = sorted([later, *_ENTRIES], key=_rpm_order if order == "rpm" else _ls_order)
+    assert names == [*_ENTRIES, later]
+
+
+def _rpm_order(name: str) -> list[list[tuple[int, int | str]]]:
+    """As GRUB with Red Hat's patches: of name, version and release, by runs of digits and letters, ~ before the end."""
+    parts = name.removesuffix(".conf").rsplit("-", 2)
+    runs = [re.findall(r"~|[0-9]+|[A-Za-z]+", part) for part in parts]
+    return [[*map(_rank, part), (0, 0)] for part in runs]
+
+
+def _rank(run: str) -> tuple[int, int | str]:
+    if run == "~":
+        return -1, 0
+    return (2, int(run)) if run.isdigit() else (1, run)
+
+
+def _ls_order(name: str) -> list[tuple[int, ...]]:
+    """As gnulib's filevercmp: letters before others, ~ before the end, digits as numbers."""
+    found = []
+    for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name.removesuffix(".conf")):
+        orders = [-1 if one == "~" else ord(one) if one.isalpha() else ord(one) + 256 for one in text]
+        found += [(*orders, 0), (int(digits or 0),)]
+    return found
