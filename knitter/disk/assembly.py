@@ -56,7 +56,7 @@ def assemble(machine: Namespace, place: Path, archive: Path, plan: Plan, *, log:
     _unpack(tree, archive)
     say("installing the boot loader")
     kernels = _install_loader(tree, plan)
-    tree.put({fstab.PATH: fstab.text(plan.layout).encode()})
+    tree.put({fstab.PATH: fstab.text(plan.layout, sysinit=bool(tree.find(fstab.SYSINIT))).encode()})
     _write_table(image, plan)
     if plan.boot.loader == "grub":
         grub.embed_into(image, tree, plan.layout, _targets(plan), plan.family)

@@ -6,12 +6,20 @@ from knitter.disk.geometry import Layout, Slice
 from knitter.recipe.partitions import Esp, Filesystem, Swap
 
 PATH: Final = "/etc/fstab"
+SYSINIT: Final = "/etc/rc.d/rc.sysinit"
+"""Whoever has it, as EL 6 does, has an init that mounts the kernel's own file systems because they are in the file."""
+_KERNEL: Final = """\
+proc /proc proc defaults 0 0
+sysfs /sys sysfs defaults 0 0
+devpts /dev/pts devpts gid=5,mode=620 0 0
+tmpfs /dev/shm tmpfs defaults 0 0
+"""
 
 
-def text(layout: Layout) -> str:
-    """The file: mount points above others first, then swap."""
+def text(layout: Layout, *, sysinit: bool = False) -> str:
+    """The file: mount points above others first, then swap.  sysinit: whether SYSINIT is there."""
     ordered = sorted(layout.parts, key=lambda one: (isinstance(one.partition, Swap), one.mount))
-    return "".join(f"{line}\n" for one in ordered if (line := _line(one)))
+    return (_KERNEL if sysinit else "") + "".join(f"{line}\n" for one in ordered if (line := _line(one)))
 
 
 def _line(one: Slice) -> str:

@@ -10,6 +10,7 @@ from knitter.disk.kernels import Kernel, version_order
 from knitter.disk.partition import table_script
 from tests.disk.conftest import layout_of
 from tests.disk.test_geometry import BOOT, DATA, ESP, ROOT, SWAP
+from tests.disk.test_lvm import LAYOUT as LVM
 
 KERNELS = [Kernel("6.1.0-10", "vmlinuz-6.1.0-10", "initrd.img-6.1.0-10"), Kernel("6.1.0-9", "vmlinuz-9", "initrd-9")]
 PLACE = Place("0a0b", "/boot")
@@ -24,6 +25,23 @@ def test_fstab_mounts_by_id_and_parents_first() -> None:
         f"UUID={ids['/boot/efi']} /boot/efi vfat umask=0077 0 0",
         f"UUID={ids['/srv']} /srv ext4 nodev,noatime 0 2",
         f"UUID={ids['swap']} none swap sw 0 0",
+    ]
+
+
+def test_fstab_has_volumes_by_id_and_what_an_old_init_mounts_only_if_told() -> None:
+    lines = fstab.text(LVM, sysinit=True).splitlines()
+    assert [line.split()[:3] for line in lines[:4]] == [
+        ["proc", "/proc", "proc"],
+        ["sysfs", "/sys", "sysfs"],
+        ["devpts", "/dev/pts", "devpts"],
+        ["tmpfs", "/dev/shm", "tmpfs"],
+    ]
+    root, swap, var = LVM.volumes
+    assert lines[4:] == [
+        f"UUID={root.uuid} / ext4 defaults 0 1",
+        f"UUID={LVM.slices[0].uuid} /boot ext4 defaults 0 2",
+        f"UUID={var.uuid} /var ext4 defaults 0 2",
+        f"UUID={swap.uuid} none swap sw 0 0",
     ]
 
 
@@ -151,3 +169,14 @@ def _ls_order(name: str) -> list[tuple[int, ...]]:
         orders = [-1 if one == "~" else ord(one) if one.isalpha() else ord(one) + 256 for one in text]
         found += [(*orders, 0), (int(digits or 0),)]
     return found
+
+
+def test_lvm_is_told_in_both_tables() -> None:
+    assert table_script(LVM, "x86_64").splitlines()[4:] == [
+        "start=2048, size=204800, type=83, bootable",
+        "start=206848, size=1640448, type=8e",
+    ]
+    group = {"kind": "lvm", "size": "rest", "group": "vg-1", "volumes": ({"name": "r", "size": "rest", "mount": "/"},)}
+    assert (
+        "type=E6D6D379-F507-44C2-A23C-238F2A3DF928" in table_script(layout_of(BOOT, group), "x86_64").splitlines()[-1]
+    )
