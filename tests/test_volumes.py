@@ -37,7 +37,7 @@ run = "lvextend --resizefs --size +512M vg-1/lv-var && df --output=size -BM /var
 [[check.probes]]
 name = "update-grub makes the same menu"
 run = '''
-menu() { grep -o 'root=[^ ]*' /boot/grub/grub.cfg | head -n 1; }
+menu() { grep -o 'root=/[^ ]*' /boot/grub/grub.cfg | head -n 1; }
 before=$(menu)
 update-grub
 [ "$before" = root=/dev/mapper/vg--1-lv_root ] && [ "$before" = "$(menu)" ]
