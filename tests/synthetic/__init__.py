@@ -11,6 +11,7 @@ initial RAM disk, a boot loader, an image that boots.  Not Red Hat's: any progra
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -72,11 +73,12 @@ def ensure(shape: Shape, directory: Path | None = None) -> Distribution:
     directory = directory or _default()
     directory.mkdir(parents=True, exist_ok=True)
     folder = directory / f"{shape.name}-{_key()[:12]}"
-    with _lock(directory / f"{shape.name}.lock"):
-        if not folder.exists():
-            _make(shape, directory, folder)
-        os.utime(folder)
+    if not folder.exists():
+        with _lock(directory / f"{folder.name}.lock"):
+            if not folder.exists():
+                _make(shape, directory, folder)
         _forget_others(shape, directory)
+    os.utime(folder)
     return Distribution(folder)
 
 
@@ -93,7 +95,9 @@ def _key() -> str:
     for path in sorted(here.rglob("*")):
         if path.is_symlink():
             digest.update(f"{path.relative_to(here)} -> {path.readlink()}\n".encode())
-        elif path.is_file() and path.suffix != ".pyc" and not path.match("test_*.py"):
+        elif (
+            path.is_file() and path.suffix != ".pyc" and not re.fullmatch(r"(__init__|served|test_\w+)\.py", path.name)
+        ):
             digest.update(f"{path.relative_to(here)} {path.stat().st_mode & 0o111:o} {path.stat().st_size}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -109,7 +113,7 @@ def _make(shape: Shape, directory: Path, folder: Path) -> None:
 
 def _forget_others(shape: Shape, directory: Path) -> None:
     for other in directory.glob(f"{shape.name}-*"):
-        if other.stat().st_mtime < time.time() - _UNUSED_DAYS * 86400:
+        if other.is_dir() and other.stat().st_mtime < time.time() - _UNUSED_DAYS * 86400:
             shutil.rmtree(other, ignore_errors=True)
 
 
