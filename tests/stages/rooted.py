@@ -18,7 +18,18 @@ from tests.synthetic.served import Served
 OLD: Mapping[str, Any] = {
     "release": "6.9",
     "groups": ("core",),
-    "install": ("kernel", "lvm2", "grub", "dracut", "openssh-server", "iptables", "yum", "rpm", "centos-release"),
+    "install": (
+        "kernel",
+        "lvm2",
+        "grub",
+        "dracut",
+        "openssh-server",
+        "iptables",
+        "yum",
+        "rpm",
+        "centos-release",
+        "tzdata",
+    ),
     "remove": ("yum-autoupdate",),
 }
 NEW: Mapping[str, Any] = {

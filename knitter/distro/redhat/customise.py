@@ -18,15 +18,13 @@ fi
 
 _SELINUX: Final = """
 file=/etc/selinux/config
-if [ "$1" != disabled ] && [ ! -d /etc/selinux/targeted ]; then
-    echo "system.selinux = $1: the image has no policy (package selinux-policy-targeted)" >&2
-    exit 1
-fi
 if [ -e "$file" ]; then
     sed -i '/^[[:space:]]*SELINUX=/d' "$file"
-else
+elif [ "$1" = disabled ]; then
     mkdir -p "${file%/*}"
-    printf 'SELINUXTYPE=targeted\\n' > "$file"
+else
+    echo "system.selinux = $1: the image has no policy (package selinux-policy-targeted)" >&2
+    exit 1
 fi
 printf 'SELINUX=%s\\n' "$1" >> "$file"
 """
