@@ -34,20 +34,28 @@ _DEFAULT: Final = (
     '\tset default="${saved_entry}"',
     "fi",
 )
-_BLS_TAIL: Final = (
+_LOAD_VIDEO: Final = (
     "function load_video {",
     "\tif [ x$feature_all_video_module = xy ]; then insmod all_video; fi",
     "}",
-    "insmod blscfg",
-    "blscfg",
 )
-"""blscfg's entries call load_video."""
+"""blscfg's entries call it."""
+_BLSCFG: Final = {
+    "variable": ("set blsdir={entries}", "blscfg"),
+    "option": ("blscfg --path {entries}",),
+}
+"""For entries elsewhere than in /loader/entries of GRUB's root."""
 _NOTE: Final = "# Written by knitter; grub2-mkconfig replaces it with its like."
 
-# Whether GRUB has the command blscfg: as a module, or built into the signed one.
-_HAS_BLSCFG: Final = """
-for one in /usr/lib/grub/*/blscfg.mod; do if [ -e "$one" ]; then echo yes; exit; fi; done
-for one in /boot/efi/EFI/*/grub*.efi; do if [ -e "$one" ] && grep -q blscfg "$one"; then echo yes; exit; fi; done
+# How GRUB's command blscfg is told a directory, if it has that command, as a module or built into the signed one:
+# Red Hat's by a variable; GRUB's own, which is of blsuki, by an option.
+_FIND_BLSCFG: Final = """
+for one in /usr/lib/grub/*/blscfg.mod /usr/lib/grub/*/blsuki.mod /boot/efi/EFI/*/grub*.efi; do
+    if [ -e "$one" ] && grep -q blscfg "$one"; then
+        if grep -q blsuki "$one"; then echo option; else echo variable; fi
+        exit
+    fi
+done
 """
 
 # $1: EFI, $2: the vendor's folder there, $3: X64, $4: x64.  Where shim comes with fbx64.efi, as a removable disk it
@@ -102,10 +110,10 @@ def entry_text(menu: Menu, kernel: Kernel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def bls_text(menu: Menu) -> str:
-    """The menu that reads the entries."""
-    where = [f"set blsdir={ENTRIES}"] if menu.place.directory else []
-    return "\n".join([*head(menu, _NOTE, _DEFAULT), *where, *_BLS_TAIL]) + "\n"
+def bls_text(menu: Menu, kind: str) -> str:
+    """The menu that reads the entries.  kind: how blscfg is told where they are, of _BLSCFG."""
+    lines = [line.format(entries=ENTRIES) for line in _BLSCFG[kind]] if menu.place.directory else ["blscfg"]
+    return "\n".join([*head(menu, _NOTE, _DEFAULT), *_LOAD_VIDEO, *lines]) + "\n"
 
 
 def preferences_text(*, bls: bool) -> str:
@@ -114,11 +122,12 @@ def preferences_text(*, bls: bool) -> str:
 
 
 def _texts(tree: Tree, menu: Menu) -> dict[str, bytes]:
-    bls = bool(tree.run_script(_HAS_BLSCFG))
+    kind = tree.run_script(_FIND_BLSCFG).strip()
+    bls = bool(kind)
     texts = {
         "/etc/default/grub": defaults_text(menu.arguments, bls=bls),
         "/etc/kernel/cmdline": f"{menu.command_line}\n",
-        "/boot/grub2/grub.cfg": bls_text(menu) if bls else menu_text(menu, _NOTE),
+        "/boot/grub2/grub.cfg": bls_text(menu, kind) if bls else menu_text(menu, _NOTE),
     }
     if not tree.find(PREFERENCES):
         texts[PREFERENCES] = preferences_text(bls=bls)

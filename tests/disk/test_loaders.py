@@ -191,7 +191,7 @@ class TestGrub2:
         assert inside(disk, found, "/", "cat /etc/kernel/cmdline") == f"root=UUID={root.uuid} ro {ARGUMENTS}\n"
 
     def test_with_blscfg_each_kernel_has_an_entry_and_no_old_one_stays(self, tmp_path: Path) -> None:
-        bls = {"usr/lib/grub/i386-pc/blscfg.mod": b"a module", "boot/loader/entries/0a1b-5.14.0-9.el9.conf": b"old"}
+        bls = {"usr/lib/grub/i386-pc/blscfg.mod": b"blscfg", "boot/loader/entries/0a1b-5.14.0-9.el9.conf": b"old"}
         found = plan(BOOT, {**DATA, "mount": "/boot"}, ROOT, firmware="bios")
         disk = disk_of(tmp_path, found, tiny_root.REDHAT | bls)
         entries = names(inside(disk, found, "/boot", "ls -p /loader/entries"))
@@ -205,8 +205,8 @@ class TestGrub2:
             f"options root=UUID={found.layout.root.uuid} ro {ARGUMENTS}",
         ]
         menu = inside(disk, found, "/boot", "cat /grub2/grub.cfg").splitlines()
-        assert menu[-2:] == ["insmod blscfg", "blscfg"]
-        assert not any(line.startswith(("menuentry", "set blsdir")) for line in menu)
+        assert menu[-2:] == ["}", "blscfg"]
+        assert not any(line.startswith("menuentry") for line in menu)
         assert "GRUB_ENABLE_BLSCFG=true\n" in inside(disk, found, "/", "cat /etc/default/grub")
         assert "DEFAULTKERNEL=kernel-core" in inside(disk, found, "/", "cat /etc/sysconfig/kernel")
 
@@ -215,9 +215,23 @@ class TestGrub2:
         disk = disk_of(tmp_path, found, tiny_root.REDHAT | {"etc/sysconfig/kernel": b"UPDATEDEFAULT=no\n"})
         assert inside(disk, found, "/", "cat /etc/sysconfig/kernel") == "UPDATEDEFAULT=no\n"
 
+    @pytest.mark.parametrize(
+        ("module", "content", "lines"),
+        [
+            ("blscfg", b"blscfg", ["set blsdir=/boot/loader/entries", "blscfg"]),
+            ("blsuki", b"blscfg of blsuki", ["}", "blscfg --path /boot/loader/entries"]),
+        ],
+    )
+    def test_blscfg_is_told_where_the_entries_are_as_it_takes_it(
+        self, tmp_path: Path, module: str, content: bytes, lines: list[str]
+    ) -> None:
+        found = plan(BOOT, ROOT, firmware="bios")
+        disk = disk_of(tmp_path, found, tiny_root.REDHAT | {f"usr/lib/grub/i386-pc/{module}.mod": content})
+        assert inside(disk, found, "/", "cat /boot/grub2/grub.cfg").splitlines()[-2:] == lines
+
     def test_boot_in_a_volume_is_read_through_grubs_lvm(self, tmp_path: Path) -> None:
         group = {"kind": "lvm", "size": "rest", "group": "g", "volumes": ({"name": "r", "size": "rest", "mount": "/"},)}
-        bls = {"usr/lib/grub/i386-pc/blscfg.mod": b"a module", "usr/sbin/lvm": b"lvm"}
+        bls = {"usr/lib/grub/i386-pc/blscfg.mod": b"blscfg", "usr/sbin/lvm": b"lvm"}
         found = plan(BOOT, group, firmware="bios")
         disk = disk_of(tmp_path, found, tiny_root.REDHAT | bls)
         assert " part_gpt lvm ext2 search_fs_uuid" in (tmp_path / "log").read_text()
