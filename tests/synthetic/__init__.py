@@ -6,6 +6,13 @@
 
 Real: signed repositories, groups, dependencies that rpm's own generators found, scriptlets that run, a kernel, an
 initial RAM disk, a boot loader, an image that boots.  Not Red Hat's: any program in it.
+
+    both   everything in /lib and /sbin lies in /usr; rpm is 4.18 with sqlite; dracut is 059
+    EL6    systemd stands in for upstart, and runs the init scripts through its generator; chkconfig, new-kernel-pkg,
+           network and the other init scripts are ours; yum is dnf; GRUB 0.97 is Debian's, with its own stage files;
+           iptables' scripts do nothing
+    EL9    kernel-install's steps, grub2-mkconfig and cloud-init's units are ours; GRUB is 2.14, its module `blsuki`
+           called blscfg as in Red Hat's; grubx64.efi is not signed, the shim is Debian's; SELinux has no policy
 """
 
 import fcntl
@@ -61,7 +68,7 @@ class Distribution:
 
     def copy(self, folder: Path) -> "Distribution":
         """The same in *folder*, to be tampered with."""
-        shutil.copytree(self.folder, folder, copy_function=os.link)  # createrepo_c and rpmsign replace files
+        shutil.copytree(self.folder, folder)
         return Distribution(folder)
 
 
