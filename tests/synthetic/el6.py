@@ -32,6 +32,7 @@ EL6: Final = Shape(
         "util-linux-extra": "util-linux-ng",
     },
     owners=(
+        (r"/usr/lib/udev/rules\.d/80-net-setup-link\.rules$", ""),  # its interfaces keep the kernel's names
         (r"/etc/kernel/", ""),
         (r"/usr/sbin/(update-grub|grub-(install|floppy|reboot|set-default)|init)$", ""),
         (
