@@ -75,7 +75,7 @@ class Distribution:
 def ensure(shape: Shape, directory: Path | None = None) -> Distribution:
     """The distribution of *shape*, from *directory* or built into it; several processes may ask at once.
 
-    directory: left out, KNITTER_TEST_CACHE of the environment, or knitter-tests of the user's cache.
+    directory: left out, SYNTHETIC_CACHE of the environment, or knitter-tests of the user's cache.
     """
     directory = directory or _default()
     directory.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def ensure(shape: Shape, directory: Path | None = None) -> Distribution:
 
 
 def _default() -> Path:
-    if given := os.environ.get("KNITTER_TEST_CACHE"):
+    if given := os.environ.get("SYNTHETIC_CACHE"):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "knitter-tests"
 
