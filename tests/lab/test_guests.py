@@ -69,7 +69,7 @@ def launch(cloud: Cloud, host: Key, user: Key, **changes: Any) -> str:
         "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "a guest"}]}],
     }
     name: str = cloud.ec2.run_instances(**(asked | changes))["Instances"][0]["InstanceId"]
-    wait_for(lambda: state(cloud.ec2, name) == "running", limit=60)
+    wait_for(lambda: state(cloud.ec2, name) == "running", limit=LIMIT)
     return name
 
 
@@ -103,7 +103,7 @@ def test_a_guest_from_launch_to_poweroff(cloud: Cloud) -> None:
 def write_a_volume(cloud: Cloud, machine: Ssh, name: str, volume: str) -> None:
     """Plug in, find by serial, write two blocks past the cache, snapshot, compare, unplug."""
     cloud.ec2.attach_volume(VolumeId=volume, InstanceId=name, Device="/dev/sdf")
-    wait_for(lambda: attachment(cloud.ec2, volume) == "attached", limit=60)
+    wait_for(lambda: attachment(cloud.ec2, volume) == "attached", limit=LIMIT)
     serial = volume.replace("-", "")
     find = f"grep -l {serial} /sys/block/*/device/serial"
     wait_until(lambda: machine.run(script(find), check=False).code == 0)
@@ -118,7 +118,7 @@ def write_a_volume(cloud: Cloud, machine: Ssh, name: str, volume: str) -> None:
     block = (b"knitter\n" * 65536)[:524288]
     assert read_blocks(cloud.ebs, snapshot(cloud, volume)) == {3: block, 2047: block}
     cloud.ec2.detach_volume(VolumeId=volume)
-    wait_for(lambda: volume_state(cloud.ec2, volume) == "available", limit=120)
+    wait_for(lambda: volume_state(cloud.ec2, volume) == "available", limit=LIMIT)
     assert machine.run(script(find), check=False).code != 0
     assert read_blocks(cloud.ebs, snapshot(cloud, volume)) == {3: block, 2047: block}
 
@@ -126,10 +126,10 @@ def write_a_volume(cloud: Cloud, machine: Ssh, name: str, volume: str) -> None:
 def snapshot(cloud: Cloud, volume: str) -> str:
     name: str = cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     wait_for(
-        lambda: cloud.ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["State"] == "completed", limit=120
+        lambda: cloud.ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["State"] == "completed", limit=LIMIT
     )
     return name
 
 
 def wait_until(check: Callable[[], bool]) -> None:
-    wait_for(check, limit=60)
+    wait_for(check, limit=LIMIT)

@@ -143,11 +143,3 @@ def test_nothing_of_making_it_is_left(name: str, request: pytest.FixtureRequest)
             r"/knitter.*|/var/lib/rpm/(__db.*|\.rpm\.lock)|/root/\.rpmdb.*|/(dev|run|tmp|proc|sys)/.+"
         )
         assert not image.found(r"/var/cache/(dnf|yum)/.+|/etc/ssh/ssh_host_.*|/etc/resolv\.conf")
-
-
-@pytest.mark.parametrize("name", ["old", "new"])
-def test_a_root_installed_again_is_the_same(name: str, request: pytest.FixtureRequest) -> None:
-    rooted = request.getfixturevalue(name)
-    first = rooted.make()
-    rooted.forget_bases()
-    assert rooted.make("again") == first
