@@ -71,18 +71,21 @@ class Rows:
 
     parent: ClassVar[str]
 
+    @classmethod
     @contextmanager
-    def ground(self, root: Path, cache: Path) -> Iterator[Desk]:
+    def ground(cls, root: Path, cache: Path) -> Iterator[Desk]:
         """A desk in *root* on which `parent` can be built, its disk unbooted.  Its lab is stopped at the end."""
         raise NotImplementedError
 
-    def write(self, desk: Desk, **changes: str) -> None:
-        desk.write_recipe(NAME, RECIPE.format(**{**DEFAULTS, "parent": self.parent, **changes}))
+    @classmethod
+    def write(cls, desk: Desk, **changes: str) -> None:
+        desk.write_recipe(NAME, RECIPE.format(**{**DEFAULTS, "parent": cls.parent, **changes}))
 
     @pytest.fixture(scope="class")
-    def desk(self, tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[Desk]:
-        with self.ground(tmp_path_factory.mktemp("graph"), package_cache) as desk:
-            self.write(desk)
+    @classmethod
+    def desk(cls, tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[Desk]:
+        with cls.ground(tmp_path_factory.mktemp("graph"), package_cache) as desk:
+            cls.write(desk)
             desk.doit(f"build:{NAME}")
             yield desk
 

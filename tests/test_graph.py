@@ -14,8 +14,9 @@ from tests.graph import Rows
 class TestDebian(Rows):
     parent = "debian-12"
 
+    @classmethod
     @contextmanager
-    def ground(self, root: Path, cache: Path) -> Iterator[Desk]:
+    def ground(cls, root: Path, cache: Path) -> Iterator[Desk]:
         desk = Desk(root, cache, {"boot_check": "no"})
         yield desk
         desk.stop_lab()

@@ -17,7 +17,8 @@ from tests.synthetic.served import served
 class TestRedhat(Rows):
     parent = "almalinux-9"
 
+    @classmethod
     @contextmanager
-    def ground(self, root: Path, cache: Path) -> Iterator[Desk]:
-        with served(EL9) as one, settled(one, self.parent, root, cache, boot_check="no") as desk:
+    def ground(cls, root: Path, cache: Path) -> Iterator[Desk]:
+        with served(EL9) as one, settled(one, cls.parent, root, cache, boot_check="no") as desk:
             yield desk
