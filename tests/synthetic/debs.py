@@ -15,8 +15,6 @@ from knitter.distro import apt
 from knitter.fetch import Download, fetch
 from knitter.lock import Package
 
-MIRROR: Final = "http://mirror.invalid/debian"
-_SECURITY: Final = "http://mirror.invalid/debian-security"
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _MERGED: Final = ("bin", "lib", "lib32", "lib64", "sbin")
 """Directories of / that are links into /usr."""
@@ -39,7 +37,7 @@ class Deb:
     """Absolute paths of all but directories, through merged /usr."""
 
 
-def resolve(release: str, install: Sequence[str], *, security: bool = True) -> tuple[Package, ...]:
+def resolve(release: str, install: Sequence[str]) -> tuple[Package, ...]:
     """What *install* needs in Debian's *release*."""
     with tempfile.TemporaryDirectory() as folder:
         root = apt.Root(Path(folder))
@@ -49,7 +47,7 @@ def resolve(release: str, install: Sequence[str], *, security: bool = True) -> t
         root.keyring(b"").write_bytes(_KEYRING.read_bytes())
         old = 'Acquire::Check-Valid-Until "false";\n'  # a mirror that stands still will do here
         root.config.write_text(apt.config_text(root, architecture="amd64", recommends=False) + old)
-        root.sources.write_text("".join(f"{line}\n" for line in _sources(release, security=security)))
+        root.sources.write_text("".join(f"{line}\n" for line in _sources(release, root.directory)))
         for command in (apt.plan_update(root), apt.plan_resolve(root, install=install, remove=())):
             text = run(*command.argv, env={**os.environ, **command.env})
     return apt.parse_uris(text)
@@ -76,11 +74,13 @@ def run(*argv: str | Path, env: dict[str, str] | None = None, cwd: Path | None =
     return done.stdout
 
 
-def _sources(release: str, *, security: bool) -> Iterator[str]:
-    yield f"deb {MIRROR} {release} main"
-    if security:
-        yield f"deb {MIRROR} {release}-updates main"
-        yield f"deb {_SECURITY} {release}-security main"
+def _sources(release: str, scratch: Path) -> Iterator[str]:
+    """The host's bootstrap tool knows where a release is to be had."""
+    empty = scratch / "empty.conf"
+    empty.write_bytes(b"")
+    ask = apt.plan_defaults(scratch, empty, release=release, architecture="amd64")
+    said = subprocess.run(ask.argv, env={**os.environ, **ask.env}, capture_output=True, text=True, check=False).stderr
+    yield from (one.line(one.url) for one in apt.parse_sources(said.splitlines()))
 
 
 def _unpack(package: Package, file: Path, tree: Path) -> Deb:

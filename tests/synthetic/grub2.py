@@ -40,7 +40,7 @@ _IMAGE: Final = "/boot/efi/EFI/almalinux/grubx64.efi"
 
 def lay(tree: Path, cache: Cache, work: Path) -> dict[str, str]:
     """Put GRUB's files into *tree*; path -> package."""
-    found = debs.resolve(_RELEASE, _DEBIAN, security=False)
+    found = debs.resolve(_RELEASE, _DEBIAN)
     packages = [one for one in found if one.name in {*_DEBIAN, *_LIBRARIES}]
     debs.bring(packages, cache)
     made = {}
