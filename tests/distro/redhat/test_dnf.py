@@ -25,7 +25,7 @@ WANTED = RedhatPackages.model_validate(
     }
 )
 SOURCES = [
-    dnf.Source("base", "p", "https://example.org/9/os", Path("/work/a b/base"), datetime(2026, 1, 2, tzinfo=UTC))
+    dnf.Source("base", "p", "https://example.org/9/os", Path("/srv/a b/base"), datetime(2026, 1, 2, tzinfo=UTC))
 ]
 BASH = {
     "name": "bash", "epoch": 0, "version": "5.1.8", "release": "9.el9", "arch": "aarch64", "checksum": "sha256",
@@ -41,14 +41,14 @@ def test_places() -> None:
 
 
 def test_request() -> None:
-    asked = json.loads(dnf.request(WANTED, SOURCES, Path("/work/dnf")))
+    asked = json.loads(dnf.request(WANTED, SOURCES, Path("/srv/dnf")))
     assert (asked["architecture"], asked["release"]) == ("aarch64", "9")
-    assert asked["repositories"] == [{"id": "base", "url": "file:///work/a%20b/base"}]
+    assert asked["repositories"] == [{"id": "base", "url": "file:///srv/a%20b/base"}]
 
 
 def test_program_is_sent_along() -> None:
-    made = dnf.plan_solve("/usr/bin/python3", Path("/work/request.json"))
-    assert made.argv == ("/usr/bin/python3", "-I", "-", "/work/request.json")
+    made = dnf.plan_solve("/usr/bin/python3", Path("/srv/request.json"))
+    assert made.argv == ("/usr/bin/python3", "-I", "-", "/srv/request.json")
     assert b"import dnf" in made.stdin
     assert made.env["HOME"] == "/work"
 
