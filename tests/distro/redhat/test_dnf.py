@@ -50,7 +50,7 @@ def test_program_is_sent_along() -> None:
     made = dnf.plan_solve("/usr/bin/python3", Path("/srv/request.json"))
     assert made.argv == ("/usr/bin/python3", "-I", "-", "/srv/request.json")
     assert b"import dnf" in made.stdin
-    assert made.env["HOME"] == "/work"
+    assert made.env["HOME"] == "/srv"
 
 
 def test_packages() -> None:
