@@ -7,45 +7,30 @@ with DebianArchive(tmp_path / "archive") as archive:
 """
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from tests.file_server import FileServer
+from tests.signed_archive import SignedArchive
 
 DPKG_ARCHITECTURE = "amd64"
 
 
-class DebianArchive:
+class DebianArchive(SignedArchive):
     """pool/ and dists/ below *directory*, served over HTTP at `url`; one suite, component main."""
 
+    digest = "SHA512"
+
     def __init__(self, directory: Path, *, suite: str = "tiny") -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.suite = suite
-        self.server = FileServer(directory)
-        self._key_home = Path(tempfile.mkdtemp(prefix="knit-gpg-"))  # short: gpg-agent's socket has 107 bytes at most
         self._user = ""
 
-    def __enter__(self) -> Self:
+    def _begin(self) -> None:
         (self.directory / "pool").mkdir(parents=True)
         self.use_new_key("archive")
-        self.server.up()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.server.down()
-        self._run("gpgconf", "--homedir", self._key_home, "--kill", "all")
-        while self._key_home.exists():  # gpg-agent removes its sockets meanwhile
-            shutil.rmtree(self._key_home, ignore_errors=True)
-
-    @property
-    def url(self) -> str:
-        return self.server.url
 
     @property
     def keyring(self) -> Path:
@@ -134,15 +119,6 @@ class DebianArchive:
     def downloads(self, name: str) -> list[str]:
         """The Range header of each request for the package *name*."""
         return [span for path, span in self.server.requests if path.startswith(f"/pool/{name}_")]
-
-    def _gpg(self, *arguments: str | Path) -> None:
-        options = ("--batch", "--quiet", "--pinentry-mode", "loopback", "--digest-algo", "SHA512")
-        self._run("gpg", "--homedir", self._key_home, *options, *arguments)
-
-    def _run(self, *argv: str | Path) -> bytes:
-        done = subprocess.run(argv, cwd=self.directory, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
 
 
 def _control(name: str, version: str, architecture: str, fields: Mapping[str, str]) -> str:

@@ -10,38 +10,33 @@ with RpmArchive(tmp_path / "archive") as archive:
 Packages are noarch and their scriptlets Lua, which rpm interprets itself, so a root needs no shell to install them.
 """
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests import rpm_texts
-from tests.file_server import FileServer
+from tests.signed_archive import SignedArchive
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 """Of the metadata, unless `publish` is told another."""
 
 
-class RpmArchive:
+class RpmArchive(SignedArchive):
     """Packages/ and repodata/ below *directory*, served over HTTP at `url`."""
+
+    digest = "SHA256"
 
     def __init__(self, directory: Path, *, like: "RpmArchive | None" = None) -> None:
         """like: an archive whose key, packages and metadata this one has at first."""
-        self.directory = directory
-        self.server = FileServer(directory)
-        self._home = Path(tempfile.mkdtemp(prefix="knit-gpg-"))  # short: gpg-agent's socket has 107 bytes at most
+        super().__init__(directory)
         self._user = "archive"
-        self._clock: list[str] = []
         self._groups: list[str] = []
         self._modules: list[str] = []
         self._like = like
 
-    def __enter__(self) -> Self:
+    def _begin(self) -> None:
         if self._like:
             shutil.copytree(self._like.directory, self.directory)
             shutil.copytree(self._like._home, self._home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("S.*"))
@@ -49,18 +44,6 @@ class RpmArchive:
         else:
             (self.directory / "Packages").mkdir(parents=True)
             self.use_new_key(self._user)
-        self.server.up()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.server.down()
-        self._run("gpgconf", "--homedir", self._home, "--kill", "all")
-        while self._home.exists():  # gpg-agent removes its sockets meanwhile
-            shutil.rmtree(self._home, ignore_errors=True)
-
-    @property
-    def url(self) -> str:
-        return self.server.url
 
     @property
     def key(self) -> Path:
@@ -216,13 +199,3 @@ class RpmArchive:
         """The Range header of each request for the package *name*."""
         names = {f"/Packages/{path.name}" for path in self.packages(name)}
         return [span for path, span in self.server.requests if path in names]
-
-    def _gpg(self, *arguments: str | Path) -> bytes:
-        options = ("--batch", "--quiet", "--pinentry-mode", "loopback", "--digest-algo", "SHA256")
-        return self._run("gpg", *options, *self._clock, *arguments)
-
-    def _run(self, *argv: str | Path) -> bytes:
-        private = {"HOME": str(self._home), "GNUPGHOME": str(self._home)}
-        done = subprocess.run(argv, cwd=self.directory, capture_output=True, check=False, env=os.environ | private)
-        assert done.returncode == 0, f"{argv}: {done.stderr.decode()}"
-        return done.stdout

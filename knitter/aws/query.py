@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlencode
 
+from knitter import markup
 from knitter.aws import wire
 from knitter.aws.explain import refusal, unreachable
 from knitter.aws.session import READ_TIMEOUT, Cloud
@@ -86,10 +87,10 @@ def _told(doing: str, answer: bytes) -> ET.Element:
 
 
 def _parsed(answer: bytes) -> ET.Element | None:
-    """None if it is no XML.  expat fetches no entities, and since 2.4.1 ends those that would grow without bound."""
+    """None if it is no XML."""
     try:
-        return ET.fromstring(answer)  # noqa: S314 (see above)
-    except ET.ParseError:
+        return markup.parse(answer)
+    except ValueError:
         return None
 
 

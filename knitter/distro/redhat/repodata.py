@@ -1,8 +1,6 @@
 """A repository's metadata: lists of mirrors, and repomd.xml, which vouches for the rest.  Pure.
 
     mirrorlist or metalink -> base URLs -> repodata/repomd.xml -> indices: primary, filelists, group, modules
-
-Expat bounds what entities grow to (since 2.4.1), so a document cannot exhaust memory.
 """
 
 import re
@@ -10,6 +8,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from knitter import markup
 
 REPOMD: Final = "repodata/repomd.xml"
 SIGNATURE: Final = f"{REPOMD}.asc"
@@ -63,7 +63,7 @@ def parse_mirrorlist(data: bytes) -> Mirrors:
 
 def parse_metalink(data: bytes) -> Mirrors:
     """The URLs and hashes of a Metalink 3.0 of repomd.xml, with the older hashes that it allows.  Raises ValueError."""
-    root = _parse(data)
+    root = markup.parse(data)
     file = next((one for one in root.iter() if _tag(one) == "file" and one.get("name") == "repomd.xml"), None)
     if file is None:
         raise ValueError("it does not speak of repomd.xml")
@@ -75,7 +75,7 @@ def parse_metalink(data: bytes) -> Mirrors:
 
 def parse_repomd(data: bytes) -> Repomd:
     """repomd.xml as a value.  Raises ValueError."""
-    found = {one.get("type", ""): one for one in _parse(data) if _tag(one) == "data"}
+    found = {one.get("type", ""): one for one in markup.parse(data) if _tag(one) == "data"}
     if missing := [kind for kind in _NEEDED if kind not in found]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     group = next((kind for kind in _GROUPS if kind in found), "")
@@ -88,7 +88,7 @@ def parse_repomd(data: bytes) -> Repomd:
 
 def trimmed(data: bytes, indices: tuple[Index, ...]) -> bytes:
     """The repomd.xml *data* with nothing but *indices*, each where `Index.name` says."""
-    root = _parse(data)
+    root = markup.parse(data)
     places = {one.kind: one.name for one in indices}
     for node in list(root):
         if _tag(node) == "data" and node.get("type") in places:
@@ -120,13 +120,6 @@ def _child(node: ET.Element, tag: str) -> ET.Element:
         if _tag(one) == tag:
             return one
     raise ValueError(f"the entry {node.get('type')} has no {tag}")
-
-
-def _parse(data: bytes) -> ET.Element:
-    try:
-        return ET.fromstring(data)  # noqa: S314 (see above)
-    except ET.ParseError as error:
-        raise ValueError(f"not XML: {error}") from None
 
 
 def _tag(node: ET.Element) -> str:

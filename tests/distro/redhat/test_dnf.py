@@ -24,9 +24,7 @@ WANTED = RedhatPackages.model_validate(
         ),
     }
 )
-SOURCES = [
-    dnf.Source("base", "p", "https://example.org/9/os", Path("/srv/a b/base"), datetime(2026, 1, 2, tzinfo=UTC))
-]
+SOURCES = [dnf.Source("base", "p", "https://example.org/9/os", Path("/srv/a b/base"), datetime(2026, 1, 2, tzinfo=UTC))]
 BASH = {
     "name": "bash", "epoch": 0, "version": "5.1.8", "release": "9.el9", "arch": "aarch64", "checksum": "sha256",
     "digest": "a" * 64, "size": 7, "location": "Packages/b/bash.rpm", "base": "", "repository": "base",
