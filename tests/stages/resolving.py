@@ -29,6 +29,7 @@ class Resolving(ABC):
     """A recipe `small` below *root*, whose packages section each family gives."""
 
     root: Path
+    archive: Any
 
     @abstractmethod
     def section(self, **fields: Any) -> DebianPackages | RedhatPackages:

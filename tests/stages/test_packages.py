@@ -16,6 +16,7 @@ from knitter.machine.local import Local
 from knitter.recipe.model import DebianPackages
 from tests.debian_archive import DebianArchive
 from tests.stages.resolving import Resolving
+from tests.stages.scenarios import EveryFamily
 
 pytestmark = pytest.mark.lab
 
@@ -56,6 +57,10 @@ def names(desk: Desk) -> list[str]:
     return [package.name for package in desk.locked.packages]
 
 
+class TestDebian(EveryFamily):
+    newer = "2.0"
+
+
 def test_resolves_and_fetches(desk: Desk) -> None:
     outcome = desk.ensure()
     assert outcome.action == "made"
@@ -75,13 +80,6 @@ def test_resolves_and_fetches(desk: Desk) -> None:
     assert not list((desk.root / "cache/partial").iterdir())
 
 
-def test_nothing_changed_does_nothing(desk: Desk) -> None:
-    desk.ensure()
-    requests = len(desk.archive.server.requests)
-    assert desk.ensure().action == "kept"
-    assert len(desk.archive.server.requests) == requests
-
-
 def test_old_lock_of_an_unchanged_archive_keeps_its_bytes(desk: Desk) -> None:
     first = desk.ensure()
     text = desk.lock.read_bytes()
@@ -92,26 +90,6 @@ def test_old_lock_of_an_unchanged_archive_keeps_its_bytes(desk: Desk) -> None:
     assert desk.lock.read_bytes() == text
     assert second.receipt == first.receipt
     assert desk.ensure().action == "kept"
-
-
-def test_old_lock_of_a_changed_archive_is_renewed(desk: Desk) -> None:
-    first = desk.ensure()
-    desk.archive.add("world", version="2.0")
-    desk.archive.publish(date=datetime(2026, 3, 4, tzinfo=UTC))
-    desk.age()
-    second = desk.ensure()
-    assert second.receipt.digest != first.receipt.digest
-    found = desk.locked
-    assert next(one.version for one in found.packages if one.name == "world") == "2.0"
-    assert found.repositories[0].date == datetime(2026, 3, 4, tzinfo=UTC)
-
-
-def test_two_resolves_give_the_same_bytes(desk: Desk) -> None:
-    desk.ensure()
-    text = desk.lock.read_bytes()
-    desk.lock.unlink()
-    desk.ensure()
-    assert desk.lock.read_bytes() == text
 
 
 def test_what_the_cache_lost_is_fetched_without_resolving(desk: Desk) -> None:
@@ -257,18 +235,6 @@ def test_release_file_from_the_future(desk: Desk) -> None:
     assert "clock" in error.hint
 
 
-def test_refusal_of_a_renewal_keeps_what_was(desk: Desk) -> None:
-    desk.ensure()
-    text = desk.lock.read_bytes()
-    desk.age()
-    desk.archive.server.down()
-    with pytest.raises(KnitterError, match="cannot be reached"):
-        desk.ensure()
-    assert desk.lock.read_bytes() == text
-    desk.archive.server.up()
-    assert desk.ensure().receipt.digest
-
-
 def test_unknown_suite(desk: Desk) -> None:
     error = desk.refusal(repositories=[{"url": desk.archive.url, "suite": "huge"}])
     assert error.brief.endswith("huge is not there")
@@ -317,18 +283,6 @@ def test_cache_is_shared_by_recipes(desk: Desk) -> None:
     desk.ensure(settings={"build_directory": desk.root / "other"})
     assert (desk.root / "other/small/packages.lock").read_bytes() == desk.lock.read_bytes()
     assert not [path for path, _ in desk.archive.server.requests if path.startswith("/pool")]
-
-
-def test_pin_is_never_stale_and_needs_no_index(desk: Desk) -> None:
-    path = desk.pin()
-    desk.archive.add("world", version="2.0")
-    desk.archive.publish()
-    desk.archive.server.requests.clear()
-    assert desk.ensure().action == "made"
-    desk.age()
-    assert desk.ensure().action == "kept"
-    assert desk.lock.read_bytes() == path.read_bytes()
-    assert desk.archive.server.requests == []
 
 
 def test_pin_that_changed_runs_again(desk: Desk) -> None:

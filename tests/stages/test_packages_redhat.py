@@ -14,6 +14,7 @@ from knitter.errors import KnitterError
 from knitter.recipe.model import RedhatPackages
 from tests.rpm_archive import DATE, RpmArchive
 from tests.stages.resolving import Resolving
+from tests.stages.scenarios import EveryFamily
 
 pytestmark = pytest.mark.lab
 
@@ -73,6 +74,10 @@ def desk(tmp_path: Path, pattern: RpmArchive) -> Iterator[Desk]:
         yield made
 
 
+class TestRedhat(EveryFamily):
+    newer = "2.0-1"
+
+
 def test_resolves_fetches_and_verifies(desk: Desk) -> None:
     outcome = desk.ensure()
     assert outcome.action == "made"
@@ -91,13 +96,6 @@ def test_resolves_fetches_and_verifies(desk: Desk) -> None:
     assert {path.name for path in (desk.root / "cache").iterdir()} == {"metadata", "partial", "sha256"}
 
 
-def test_nothing_changed_does_nothing(desk: Desk) -> None:
-    desk.ensure()
-    desk.archive.server.requests.clear()
-    assert desk.ensure().action == "kept"
-    assert desk.paths() == []
-
-
 def test_old_lock_of_an_unchanged_archive_keeps_its_bytes_and_fetches_no_index(desk: Desk) -> None:
     first = desk.ensure()
     text = desk.lock.read_bytes()
@@ -107,24 +105,6 @@ def test_old_lock_of_an_unchanged_archive_keeps_its_bytes_and_fetches_no_index(d
     assert (second.action, second.receipt) == ("made", first.receipt)
     assert desk.lock.read_bytes() == text
     assert desk.paths() == ["/repodata/repomd.xml"]
-
-
-def test_old_lock_of_a_changed_archive_is_renewed(desk: Desk) -> None:
-    desk.ensure()
-    desk.archive.add("world", version="2.0-1")
-    desk.archive.publish(date=datetime(2026, 3, 4, tzinfo=UTC))
-    desk.age()
-    desk.ensure()
-    assert [one.version for one in desk.locked.packages] == ["1:1.0-2.el9", "2.0-1"]
-    assert desk.locked.repositories[0].date == datetime(2026, 3, 4, tzinfo=UTC)
-
-
-def test_two_resolves_give_the_same_bytes(desk: Desk) -> None:
-    desk.ensure()
-    text = desk.lock.read_bytes()
-    desk.lock.unlink()
-    desk.ensure()
-    assert desk.lock.read_bytes() == text
 
 
 def test_what_the_cache_lost_is_fetched_without_resolving(desk: Desk) -> None:
@@ -382,18 +362,6 @@ def test_repository_that_dies_halfway_is_resumed(desk: Desk) -> None:
     assert (f"/{desk.archive.index}", "bytes=100-") in desk.archive.server.requests
 
 
-def test_refusal_of_a_renewal_keeps_what_was(desk: Desk) -> None:
-    desk.ensure()
-    text = desk.lock.read_bytes()
-    desk.age()
-    desk.archive.server.down()
-    with pytest.raises(KnitterError, match="cannot be fetched"):
-        desk.ensure()
-    assert desk.lock.read_bytes() == text
-    desk.archive.server.up()
-    assert desk.ensure().receipt.digest
-
-
 def test_mirrors_are_used_and_not_locked(desk: Desk) -> None:
     mirrors = {"http://vault.example.org": "http://127.0.0.1:9", REAL: desk.archive.url}
     keys = [{"url": f"{REAL}/key", "fingerprint": desk.archive.fingerprint}]
@@ -474,19 +442,6 @@ def test_two_repositories(desk: Desk, tmp_path: Path) -> None:
 
 
 # Pins ----------------------------------------------------------------------------------------------------------------
-
-
-def test_pin_is_never_stale_and_needs_no_index(desk: Desk) -> None:
-    path = desk.pin()
-    desk.archive.add("world", version="2.0-1")
-    desk.archive.publish()
-    desk.cached(desk.locked.packages[1].sha256).unlink()
-    desk.archive.server.requests.clear()
-    assert desk.ensure().action == "made"
-    desk.age()
-    assert desk.ensure().action == "kept"
-    assert desk.lock.read_bytes() == path.read_bytes()
-    assert desk.paths() == ["/Packages/world-1.0-1.noarch.rpm"]
 
 
 def test_pinned_package_is_verified_too(desk: Desk) -> None:

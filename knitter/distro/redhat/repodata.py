@@ -1,6 +1,6 @@
 """A repository's metadata: lists of mirrors, and repomd.xml, which vouches for the rest.  Pure.
 
-    mirrorlist or metalink -> base URLs -> repodata/repomd.xml -> indices: primary, filelists, group, modules
+mirrorlist or metalink -> base URLs -> repodata/repomd.xml -> indices: primary, filelists, group, modules
 """
 
 import re
