@@ -33,6 +33,7 @@ EL6: Final = Shape(
     },
     owners=(
         (r"/usr/lib/udev/rules\.d/80-net-setup-link\.rules$", ""),  # its interfaces keep the kernel's names
+        (r"/usr/lib/systemd/system/([^/]*/)?systemd-machine-id-commit\.service$", ""),  # it has no machine-id to keep
         (r"/etc/kernel/", ""),
         (r"/usr/sbin/(update-grub|grub-(install|floppy|reboot|set-default)|init)$", ""),
         (

@@ -81,7 +81,7 @@ def _binary(data: bytes) -> bytes:
 def _fingerprint(body: bytes) -> str:
     if body[:1] != b"\x04":
         return f"a key of version {body[0]}" if body else "an empty key"
-    return hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest().upper()  # noqa: S324 (RFC 4880)
+    return hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest().upper()  # noqa: S324 (12.2 says SHA-1)
 
 
 def _packets(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
