@@ -15,6 +15,7 @@ from typing import ClassVar
 import pytest
 
 from tests.desk import STAGES, Desk, kill_hard
+from tests.folders import shared
 
 NAME = "graph"
 RECIPE = """extends = "{parent}"
@@ -83,8 +84,8 @@ class Rows:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def desk(cls, tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[Desk]:
-        with cls.ground(tmp_path_factory.mktemp("graph"), package_cache) as desk:
+    def desk(cls, request: pytest.FixtureRequest, package_cache: Path) -> Iterator[Desk]:
+        with shared(request, "graph") as root, cls.ground(root, package_cache) as desk:
             cls.write(desk)
             desk.doit(f"build:{NAME}")
             yield desk

@@ -4,31 +4,36 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from knitter.aws.tags import RUN
 from knitter.disk import blocks
-from tests.desk import Desk
+from tests.desk import LOCAL, Desk
+from tests.folders import shared
 from tests.lab.conftest import read_digests
 
 pytestmark = pytest.mark.boot
 
-KEPT = ("packages", "rootfs", "disk", "boot")
-
 
 @pytest.fixture(scope="module")
-def desk(debian: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(debian: Desk, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """With debian-12's booted disk, and a lab of its own, in which nothing is yet."""
-    desk = Desk(tmp_path_factory.mktemp("surrogate"), debian.cache, settings={"via": "surrogate", "boot_check": "no"})
-    folder, own = debian.build / "debian-12", desk.build / "debian-12"
+    with shared(request, "surrogate") as root:
+        desk = Desk(root, debian.cache, settings={"via": "surrogate", "boot_check": "no"})
+        take_over(debian.build / "debian-12", desk.build / "debian-12")
+        print(desk.doit("build:debian-12"))
+        yield desk
+        desk.stop_lab()
+
+
+def take_over(folder: Path, own: Path) -> None:
+    """What the local stages made in *folder*, without copying it."""
     own.mkdir(parents=True)
-    for name in ("packages.lock", "rootfs.tar", "disk.raw", "disk.blocks", *(f"{stage}.json" for stage in KEPT)):
+    for name in ("packages.lock", "rootfs.tar", "disk.raw", "disk.blocks", *(f"{stage}.json" for stage in LOCAL)):
         shutil.copy2(folder / name, own) if name.endswith(".json") else (own / name).hardlink_to(folder / name)
-    print(desk.doit("build:debian-12"))
-    yield desk
-    desk.stop_lab()
 
 
 def calls(desk: Desk) -> dict[str, int]:

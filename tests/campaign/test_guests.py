@@ -13,6 +13,7 @@ from tests.campaign.row import LINE, Note
 from tests.campaign.test_campaign import REGIONS
 from tests.campaign.trial import Kind, Play, Trial
 from tests.desk import Desk
+from tests.folders import shared
 from tests.lab.conftest import boto_client, wait_for
 
 pytestmark = pytest.mark.boot
@@ -32,17 +33,16 @@ def one_run(seed: int) -> Case:
 
 
 @pytest.fixture(scope="module")
-def play(debian: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+def play(debian: Desk, request: pytest.FixtureRequest) -> Iterator[Play]:
     """Begins all seeds, a few at once, in the lab in which debian-12 was built; each in a region of its own."""
     lab = Lab(debian.site.cloud().endpoint, 0)
     image = str(debian.receipt("debian-12", "ami").facts["image"])
-    root = tmp_path_factory.mktemp("guests")
     trials = {}
-    for number, seed in enumerate(SEEDS):
-        region = REGIONS[number]
-        kind = Kind(copied(lab, image, region), "admin", ttl="30min", limit=LIMIT)
-        trials[seed] = Trial(one_run(seed), lab, region, root / str(seed), kind)
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with shared(request, "guests") as root, ThreadPoolExecutor(WORKERS) as pool:
+        for number, seed in enumerate(SEEDS):
+            region = REGIONS[number]
+            kind = Kind(copied(lab, image, region), "admin", ttl="30min", limit=LIMIT)
+            trials[seed] = Trial(one_run(seed), lab, region, root / str(seed), kind)
         futures = {seed: pool.submit(trial.play) for seed, trial in trials.items()}
         yield lambda seed: (trials[seed], futures[seed])
         pool.shutdown(cancel_futures=True)

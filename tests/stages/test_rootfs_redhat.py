@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.folders import shared
 from tests.stages.rooted import NEW, OLD, Rooted
 from tests.synthetic import EL6, EL9
 from tests.synthetic.served import Served
@@ -52,21 +53,22 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory, el6: Served) -> Rooted:
-    root = tmp_path_factory.mktemp("old")
-    script = root / "recipe/files/etc/rc.d/init.d/hello"
-    script.parent.mkdir(parents=True)
-    script.write_text(INIT_SCRIPT)
-    made = Rooted(root, EL6, el6, OLD, OLD_SYSTEM)
-    made.make()
-    return made
+def old(request: pytest.FixtureRequest, el6: Served) -> Iterator[Rooted]:
+    with shared(request, "old") as root:
+        script = root / "recipe/files/etc/rc.d/init.d/hello"
+        script.parent.mkdir(parents=True)
+        script.write_text(INIT_SCRIPT)
+        made = Rooted(root, EL6, el6, OLD, OLD_SYSTEM)
+        made.make()
+        yield made
 
 
 @pytest.fixture(scope="module")
-def new(tmp_path_factory: pytest.TempPathFactory, el9: Served) -> Rooted:
-    made = Rooted(tmp_path_factory.mktemp("new"), EL9, el9, NEW, NEW_SYSTEM)
-    made.make()
-    return made
+def new(request: pytest.FixtureRequest, el9: Served) -> Iterator[Rooted]:
+    with shared(request, "new") as root:
+        made = Rooted(root, EL9, el9, NEW, NEW_SYSTEM)
+        made.make()
+        yield made
 
 
 def opened(rooted: Rooted) -> Iterator[Image]:
