@@ -34,17 +34,19 @@ for modules in /lib/modules/*; do
     fi
     depmod "$version"
     image=/boot/initramfs-$version.img
-    dracut --force "$image" "$version" >&2
+    { dracut --force "$image" "$version" 2>&1 || rm -f "$image"; } | tee /run/dracut >&2
     if [ ! -s "$image" ]; then
         echo "dracut made no $image" >&2
         exit 1
     fi
-    if command -v lvm > /dev/null && ! lsinitrd "$image" | grep -q 'bin/lvm$'; then
+    if command -v lvm > /dev/null && ! grep -q 'module: lvm ' /run/dracut &&
+        ! lsinitrd "$image" | grep -q 'bin/lvm$'; then
         echo "dracut left lvm out of $image although lvm2 is installed" >&2
         exit 1
     fi
 done
 """
+"""What dracut says is asked first: listing an image takes it a tenth of the time that making it did."""
 
 _FINGERPRINT: Final = """
 cd /
