@@ -1,4 +1,4 @@
-"""The lab's process: `python -m knitter.lab DIRECTORY [--port N]`.  Ends on SIGTERM; loses nothing."""
+"""The lab's process: `python -m knitter.lab DIRECTORY [--port N]`.  Ends on SIGTERM, or with its directory."""
 
 import argparse
 import fcntl
@@ -39,12 +39,16 @@ def main(machines: Callable[[Path], Machines] = Guests) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"a lab is already serving {directory}")
-        serve(directory, arguments.port, machines(directory))
+        serve(directory, arguments.port, machines(directory), lambda: os.fstat(lock.fileno()).st_nlink > 0)
     os._exit(0)  # all is on disk; to take moto's modules apart would take two seconds more
 
 
-def serve(directory: Path, port: int, machines: Machines) -> None:
-    """Serve *directory*, which nobody else does, until SIGTERM.  *port* 0: the one it had last time, else any."""
+def serve(directory: Path, port: int, machines: Machines, wanted: Callable[[], bool]) -> None:
+    """Serve *directory*, which nobody else does, until SIGTERM.
+
+    port: 0: the one it had last time, else any.  wanted: False once the directory was removed: nobody could find this
+    lab any more, to use or to stop it.
+    """
     os.environ.update(_MOTO)
     # ruff: noqa: PLC0415 (moto reads its environment when it is imported)
     from moto.iam.models import get_account_id_from
@@ -60,7 +64,7 @@ def serve(directory: Path, port: int, machines: Machines) -> None:
     rack = Rack(ledger, machines)
     correct(ledger, rack)
     tally = Tally(os.environ.get(FILE, ""))
-    server = Server(port or service.last_port(directory), Direct(ledger), get_account_id_from, tally)
+    server = Server(port or service.last_port(directory), Direct(ledger), get_account_id_from, tally, wanted)
 
     def stop(_: int, __: FrameType | None) -> None:
         threading.Thread(target=server.shutdown).start()

@@ -7,6 +7,7 @@ from the socket straight into a buffer instead.
 import hashlib
 import io
 import socket
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -29,9 +30,15 @@ _LIMIT: Final = 8 * 1024 * 1024
 class Server(ThreadedWSGIServer):
     """A thread per connection; block requests keep theirs open."""
 
-    def __init__(self, port: int, direct: Direct, account: Callable[[str], str], tally: Tally) -> None:
-        """Listen on *port*, or on any if it is taken.  *account* tells the account of an access key."""
+    def __init__(
+        self, port: int, direct: Direct, account: Callable[[str], str], tally: Tally, wanted: Callable[[], bool]
+    ) -> None:
+        """Listen on *port*, or on any if it is taken.
+
+        account: of an access key.  wanted: asked twice a second; once it is False, serving ends.
+        """
         self.direct = direct
+        self.wanted = wanted
         self.tally = tally
         self.account = account
         with _bound(port) as listener:
@@ -42,6 +49,12 @@ class Server(ThreadedWSGIServer):
     def endpoint(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def service_actions(self) -> None:
+        """Called by `serve_forever`, for which `shutdown` would wait if this did not begin it elsewhere."""
+        super().service_actions()
+        if not self.wanted():
+            threading.Thread(target=self.shutdown).start()
 
 
 def _bound(port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from knitter.errors import KnitterError
 from knitter.lab import service
 from knitter.lab.journal import Journal
-from tests.lab.conftest import REGION, SIZE, boto_client, make_snapshot, put, read_blocks
+from tests.lab.conftest import REGION, SIZE, boto_client, make_snapshot, put, read_blocks, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -40,6 +41,20 @@ def test_a_lab_outlives_who_started_it_and_is_found_again(directory: Path) -> No
     assert not service.stop(directory)
 
 
+def test_a_lab_whose_directory_is_removed_ends(directory: Path) -> None:
+    """As after `rm -rf build`: nobody could find it any more."""
+    lab = service.ensure(directory)
+    shutil.rmtree(directory)
+    wait_for(lambda: not running(lab.pid))
+    assert service.ensure(directory).pid != lab.pid
+
+
+def running(pid: int) -> bool:
+    """Or waited for by nobody yet."""
+    path = Path(f"/proc/{pid}/stat")
+    return path.exists() and path.read_text().split()[2] != "Z"
+
+
 def test_two_knitters_start_one_lab(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(directory.parent)
     with ThreadPoolExecutor(2) as pool:
@@ -53,7 +68,7 @@ def test_a_lab_of_another_version_is_replaced(directory: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0.0.1"}))
     new = service.ensure(directory)
     assert (new.endpoint, new.pid == old.pid) == (old.endpoint, False)
-    assert not Path(f"/proc/{old.pid}").exists() or Path(f"/proc/{old.pid}/stat").read_text().split()[2] == "Z"
+    assert not running(old.pid)
 
 
 def test_a_killed_lab_comes_back_with_all_it_made(directory: Path) -> None:
