@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from knitter.stages.disk import RAW
+from tests import rootless
 from tests.desk import Desk
 from tests.synthetic.served import Served
 
@@ -30,10 +31,15 @@ def settled(served: Served, recipe: str, root: Path, cache: Path, **settings: st
     desk.stop_lab()
 
 
-def made_again(served: Served, recipe: str, desk: Desk, root: Path) -> Path:
-    """The disk of *recipe* of the lock that *desk* has, made in another directory with an empty cache."""
-    with settled(served, recipe, root / "desk", root / "cache") as other:
+@contextmanager
+def made_again(served: Served, recipe: str, desk: Desk) -> Iterator[Path]:
+    """The disk of *recipe* of the lock that *desk* has, made elsewhere, with an empty cache, by an ordinary user."""
+    with (
+        rootless.folder() as root,
+        rootless.user() as user,
+        settled(served, recipe, root / "desk", root / "home/cache") as other,
+    ):
         lock = (desk.build / recipe / "packages.lock").read_bytes()
         (other.root / "recipes" / recipe / "packages.lock").write_bytes(lock)
-        other.doit(f"disk:{recipe}")
-        return other.build / recipe / RAW
+        rootless.doit(root, other, user, f"disk:{recipe}")
+        yield other.build / recipe / RAW

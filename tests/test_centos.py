@@ -93,6 +93,7 @@ def wait_for_text(console: Path, text: str) -> None:
         time.sleep(1)
 
 
-def test_the_same_lock_gives_the_same_disk(el6: Served, el6_desk: Desk, tmp_path: Path) -> None:
-    """In another directory, with an empty cache."""
-    assert sha256_of(made_again(el6, NAME, el6_desk, tmp_path)) == sha256_of(el6_desk.build / NAME / RAW)
+def test_the_same_lock_gives_the_same_disk(el6: Served, el6_desk: Desk) -> None:
+    """In another directory, with an empty cache, as an ordinary user."""
+    with made_again(el6, NAME, el6_desk) as disk:
+        assert sha256_of(disk) == sha256_of(el6_desk.build / NAME / RAW)

@@ -13,7 +13,17 @@ from knitter.distro.redhat import install
 from knitter.errors import CommandError, KnitterError
 from knitter.machine import Machine, Output
 
-_NO_SPACE: Final = "No space left on device"
+_KNOWN: Final = {
+    "No space left on device": (
+        "no space left",
+        "make room in the build directory, or in memory; scratch in .doit.cfg says where trees are made",
+    ),
+    "mknod failed - Operation not permitted": (
+        "a package holds device nodes, which only root may make",
+        "run doit as root for this recipe",
+    ),
+}
+"""What a command that failed may have said -> what happened, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,9 @@ class Tree:
 
     def _failure(self, what: str, output: Output) -> KnitterError:
         details = f"{output.stderr}\nlog: {self.log}"
-        if _NO_SPACE in output.stderr:
-            return KnitterError(
-                f"{what}: no space left",
-                details=details,
-                hint="make room in the build directory, or in memory; scratch in .doit.cfg says where trees are made",
-            )
+        for said, (happened, hint) in _KNOWN.items():
+            if said in output.stderr:
+                return KnitterError(f"{what}: {happened}", details=details, hint=hint)
         package = bootstrap.failed_package(output.stderr) or install.failed_package(output.stderr)
         brief = f"{what} failed with exit code {output.code}" + (f": package {package}" if package else "")
         return CommandError(brief, code=output.code, details=details)

@@ -86,6 +86,14 @@ def test_no_space_left_is_told_as_such(tree: Tree) -> None:
         tree.inside("filling", command("sh", "-c", "cat /dev/zero > /etc/full"))
 
 
+def test_device_nodes_that_only_root_may_make_are_told_as_such(tree: Tree) -> None:
+    """In the words of rpm 4.18, which an ordinary user gets for a package with such a file."""
+    words = "error: unpacking of archive failed on file /dev/ppp;6b0d: cpio: mknod failed - Operation not permitted"
+    with pytest.raises(KnitterError, match=r"installing: a package holds device nodes") as caught:
+        tree.inside("installing", command("sh", "-c", f"echo '{words}' >&2; exit 1"))
+    assert caught.value.hint == "run doit as root for this recipe"
+
+
 def test_lines_are_followed_on_behalf_of_the_stage(tree: Tree) -> None:
     words: list[Progress] = []
     stop = listen(words.append)
