@@ -20,6 +20,8 @@ from knitter.machine import local
 
 PATIENCE: Final = 10.0
 """Seconds that stages get to clean up."""
+AGAIN: Final = 0.1
+"""Seconds after which an interrupt that was lost comes again."""
 
 _working: set[int] = set()
 _last: list[Callable[[], None]] = []
@@ -27,12 +29,17 @@ _guard: Final = threading.Lock()
 
 
 def prepare() -> None:
-    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, which doit knows, and clean up at exit.  In the main thread."""
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, which doit knows, and clean up at exit.  In the main thread.
+
+    What is ignored, as SIGHUP under nohup, stays so.
+    """
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupt)
     atexit.register(_leave)
     sys.excepthook = _say
+    sys.unraisablehook = _repeat
 
 
 def at_end(action: Callable[[], None]) -> None:
@@ -59,6 +66,17 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
         print("interrupted", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+def _repeat(lost: "sys.UnraisableHookArgs") -> None:
+    """Interrupt once more: Python drops what is raised in a callback, such as each import has (seen: 1 of 125)."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        number = signal.Signals[str(lost.exc_value) or "SIGINT"]
+        again = threading.Timer(AGAIN, signal.pthread_kill, [threading.main_thread().ident, number])
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _interrupt(number: int, _frame: Any) -> NoReturn:

@@ -201,7 +201,9 @@ import sys
 from pathlib import Path
 from knitter.stages.boot import Boot
 from knitter.stages.stage import ensure
+from knitter.tasks import way_out
 from tests.stages.test_boot import SILENT, build
+way_out.prepare()
 ensure(Boot(), build(Path(sys.argv[1]), SILENT))
 """
 
