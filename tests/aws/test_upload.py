@@ -247,12 +247,12 @@ def interruptible() -> object:
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_it_promptly_even_if_the_cloud_hangs(disk: Path) -> None:
     blocks = make_disk(disk, list(range(20)))
-    with Sink(delay=8) as sink:
+    with Sink(delay=60) as sink:
         threading.Timer(0.5, interrupt.stop).start()
         began = time.monotonic()
         with pytest.raises(interrupt.Interrupted):
             run(sink, disk, blocks)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("upload-")]
 
 
@@ -287,11 +287,11 @@ def uploading(sink: Sink, disk: Path, count: int, *, seen: int) -> Iterator[subp
 
 def test_ctrl_c_ends_it_promptly_even_if_the_cloud_hangs(disk: Path) -> None:
     make_disk(disk, list(range(20)))
-    with Sink(delay=10) as sink, uploading(sink, disk, 20, seen=4) as process:
+    with Sink(delay=60) as sink, uploading(sink, disk, 20, seen=4) as process:
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 30
         assert "KeyboardInterrupt" in stderr
 
 
