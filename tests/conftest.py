@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from knitter.lab import service
-from tests import calls, shares
+from tests import calls, folders, shares
 from tests.campaign.row import LINE
 from tests.desk import Desk
 from tests.ground import settled
@@ -64,6 +64,16 @@ def _unit_tests_touch_nothing(request: pytest.FixtureRequest, monkeypatch: pytes
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+@pytest.fixture(autouse=True)
+def _disks_go_when_their_test_has_passed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """See tests/folders.py."""
+    if request.node.get_closest_marker("boot") is None or "tmp_path" not in request.fixturenames:
+        yield
+        return
+    with folders.passing(request, request.getfixturevalue("tmp_path")):
+        yield
 
 
 @pytest.fixture(scope="session")
