@@ -26,6 +26,7 @@ AGAIN: Final = 0.1
 _working: set[int] = set()
 _last: list[Callable[[], None]] = []
 _guard: Final = threading.Lock()
+_before: Final = sys.unraisablehook
 
 
 def prepare() -> None:
@@ -76,7 +77,7 @@ def _repeat(lost: "sys.UnraisableHookArgs") -> None:
         again.daemon = True
         again.start()
     else:
-        sys.__unraisablehook__(lost)
+        _before(lost)
 
 
 def _interrupt(number: int, _frame: Any) -> NoReturn:
