@@ -1,6 +1,7 @@
 """Rules for all tests: a test without a marker starts no process and opens no socket."""
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -20,10 +21,13 @@ from tests.synthetic.served import Served, served
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before any lab is started: each is told where to record the calls it hears."""
+    """Before any lab is started: each is told where to record the calls it hears.  And Ctrl-C is heard."""
     folder = tempfile.TemporaryDirectory(prefix="knitter-calls-")
     config.add_cleanup(folder.cleanup)
     calls.begin(Path(folder.name) / "calls")
+    for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+        if signal.getsignal(number) is signal.SIG_IGN:  # in the background of a script, and under nohup
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
