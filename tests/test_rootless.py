@@ -1,6 +1,5 @@
 """The same lock gives the same disk.raw: in another directory, from another cache, as root and as an ordinary user."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -26,7 +25,6 @@ def test_another_directory_and_an_empty_cache(debian: Desk, tmp_path: Path) -> N
     assert sha256_of(disk(other)) == sha256_of(disk(debian))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="without root, all of this module runs rootless already")
 def test_an_ordinary_user(debian: Desk) -> None:
     with rootless.folder() as folder, rootless.user() as user:
         other = Desk(folder / "desk", folder / "home/cache")

@@ -72,7 +72,7 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
 def _repeat(lost: "sys.UnraisableHookArgs") -> None:
     """Interrupt once more: Python drops what is raised in a callback, such as each import has (seen: 1 of 125)."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
-        number = signal.Signals[str(lost.exc_value) or "SIGINT"]
+        number = signal.Signals.__members__.get(str(lost.exc_value), signal.SIGINT)
         again = threading.Timer(AGAIN, signal.pthread_kill, [threading.main_thread().ident, number])
         again.daemon = True
         again.start()
